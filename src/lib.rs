@@ -1,0 +1,7 @@
+//! giftproof: a donation provenance ledger.
+#![forbid(unsafe_code)]
+
+pub mod bundle;
+pub mod keyfile;
+pub mod model;
+pub mod store;

@@ -1,0 +1,5 @@
+//! Public behaviour through the library and the real binary; one file a topic.
+mod bundle_zip;
+mod keys;
+mod store_contract;
+mod tree;
