@@ -1,9 +1,17 @@
 //! What is stated, and what follows from it: pure, without I/O, clock or randomness.
 
 pub mod checkpoint;
+pub mod date;
+pub mod encoding;
+pub mod entry;
+pub mod event;
 pub mod hash;
+pub mod ident;
 pub mod key;
 pub mod merkle;
 pub mod note;
 pub mod signature;
+pub mod subject;
+pub mod text;
 pub mod tile;
+pub mod violation;

@@ -1,0 +1,123 @@
+//! What events are about (spec section 6.3).
+//!
+//! From a subject's newest entry one can walk along the links to its first, so that a few entries
+//! and one inclusion path hold all that the log says about it.
+
+use std::collections::BTreeSet;
+
+use super::encoding;
+use super::event::{Attestation, Statement};
+use super::hash::{EventHash, SubjectHash, context_hash};
+use super::ident::{Handle, ShipmentId};
+use super::text::Text;
+
+const CONTEXT: &[u8] = b"\xffgiftproof subject v1\0";
+
+/// Something that events are about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// Registrars, operator, rules.
+    Root,
+    /// A party: its keys and particulars.
+    Party(Handle),
+    /// A gift, by its donation.
+    Gift(EventHash),
+    /// An item and a lot of it, byte for byte: for recalls.
+    Lot {
+        /// The item.
+        item: Text<200>,
+        /// The lot; empty for every lot.
+        lot: Text<60>,
+    },
+    /// A shipment.
+    Shipment(ShipmentId),
+    /// A need or an order, by the event that made it.
+    Statement(EventHash),
+}
+
+impl Subject {
+    /// SHA-256(context || number of the sort || its encoding).
+    pub fn hash(&self) -> SubjectHash {
+        let (sort, bytes) = match self {
+            Subject::Root => (1u8, Vec::new()),
+            Subject::Party(handle) => (2, encoding::encode(handle)),
+            Subject::Gift(donation) => (3, encoding::encode(donation)),
+            Subject::Lot { item, lot } => (4, encoding::encode(&(item.clone(), lot.clone()))),
+            Subject::Shipment(shipment) => (5, encoding::encode(shipment)),
+            Subject::Statement(event) => (6, encoding::encode(event)),
+        };
+        SubjectHash::from_bytes(context_hash(CONTEXT, &[&[sort], &bytes]))
+    }
+
+    /// Adds the subjects of a statement; `own` is the hash of its event.
+    pub(super) fn of_statement(statement: &Statement, own: EventHash, into: &mut BTreeSet<Self>) {
+        let mut gift = |gift: &EventHash| {
+            into.insert(Subject::Gift(*gift));
+        };
+        match statement {
+            Statement::Donation(_) => gift(&own),
+            Statement::Withdrawal(s) => s.portions.iter().for_each(|p| gift(&p.goods.gift)),
+            Statement::GiftTakenOver(s) => gift(&s.gift),
+            Statement::Designation(s) => {
+                s.assignments.iter().for_each(|a| gift(&a.goods.gift));
+                into.extend(s.order.map(Subject::Statement));
+            }
+            Statement::Dispatch(s) => {
+                s.portions.iter().for_each(|p| gift(&p.goods.gift));
+                into.insert(Subject::Shipment(s.shipment.clone()));
+            }
+            Statement::Receipt(s) => {
+                s.arrivals.iter().for_each(|a| gift(&a.goods.gift));
+                into.extend(s.shipment.clone().map(Subject::Shipment));
+            }
+            Statement::Count(s) => s.findings.iter().for_each(|f| gift(&f.goods.gift)),
+            Statement::Use(s) => s.portions.iter().for_each(|p| gift(&p.goods.gift)),
+            Statement::Disposal(s) => s.portions.iter().for_each(|p| gift(&p.goods.gift)),
+            Statement::Hold(s) => s.portions.iter().for_each(|p| gift(&p.goods.gift)),
+            Statement::Release(s) => s.portions.iter().for_each(|p| gift(&p.goods.gift)),
+            Statement::Dispute(s) => gift(&s.gift),
+            Statement::Answer(s) => gift(&s.gift),
+            Statement::DisputeClosed(s) => gift(&s.gift),
+            Statement::Attestation(Attestation { goods, shipment, .. }) => {
+                goods.iter().for_each(|testimony| gift(&testimony.goods.gift));
+                into.extend(shipment.clone().map(Subject::Shipment));
+            }
+            Statement::Delivery(s) => {
+                into.insert(Subject::Shipment(s.shipment.clone()));
+            }
+            Statement::Order(_) | Statement::NeedDeclared(_) => {
+                into.insert(Subject::Statement(own));
+            }
+            Statement::NeedClosed(s) => {
+                into.insert(Subject::Statement(s.need));
+            }
+            Statement::Recall(s) => {
+                into.insert(Subject::Lot { item: s.item.clone(), lot: s.lot.clone() });
+            }
+            Statement::RecallLifted(s) => {
+                into.insert(Subject::Lot { item: s.item.clone(), lot: s.lot.clone() });
+            }
+            Statement::Correction(s) => {
+                if let Ok(Some(replacement)) = s.replacement() {
+                    Subject::of_statement(&replacement, s.target, into);
+                }
+            }
+            Statement::PartyEnrolled(s) => party(&s.handle, into),
+            Statement::KeyAdded(s) => party(&s.handle, into),
+            Statement::KeyRotated(s) => party(&s.handle, into),
+            Statement::KeyRevoked(s) => party(&s.handle, into),
+            Statement::KeyCompromised(s) => party(&s.handle, into),
+            Statement::PartyUpdated(s) => party(&s.handle, into),
+            Statement::LedgerCreated(_)
+            | Statement::RegistrarsChanged(_)
+            | Statement::OperatorRotated(_)
+            | Statement::RulesChanged(_) => {
+                into.insert(Subject::Root);
+            }
+        }
+    }
+}
+
+fn party(handle: &Handle, into: &mut BTreeSet<Subject>) {
+    into.insert(Subject::Party(handle.clone()));
+}
