@@ -1,0 +1,372 @@
+//! Who may say what: parties, registrars, the operator, and every key that ever was (spec
+//! section 7).
+//!
+//! A key belongs to one owner for ever, in one role of the system. Everything takes effect at its
+//! own index and never backwards.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+use crate::model::date::Date;
+use crate::model::encoding::List;
+use crate::model::event::{
+    KeyAdded, KeyCompromised, KeyRevoked, KeyRotated, OperatorRotated, Particulars, PartyEnrolled,
+    PartyKind, PartyUpdated, Registrars, RegistrarsChanged, Role,
+};
+use crate::model::hash::EventHash;
+use crate::model::ident::{EntryIndex, Handle, KeyBytes};
+use crate::model::key::PublicKey;
+use crate::model::text::Text;
+use crate::model::violation::{Code, Detail, Violation};
+
+/// Whose a key is.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Owner {
+    /// A party's.
+    Party(Handle),
+    /// A registrar's.
+    Registrar(Handle),
+    /// The operator's.
+    Operator,
+    /// A gift's own: one-time key or slip.
+    Gift(EventHash),
+}
+
+/// A key's life.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct KeyRecord {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The entry with which it began.
+    pub since: EntryIndex,
+    /// The entry with which it ended.
+    pub ended: Option<EntryIndex>,
+    /// It replaced a lost key on the registrars' word.
+    pub recovered: bool,
+    /// It was in the wrong hands since.
+    pub compromised_since: Option<Date>,
+}
+
+/// How well a party's signature is vouched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Fewer than k registrars vouched, or only the operator admitted it.
+    Provisional,
+    /// Vouched for, with a key that replaced a lost one on the registrars' word.
+    Recovered,
+    /// Vouched for by k registrars.
+    Vouched,
+}
+
+/// An enrolled party.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Party {
+    /// Its handle.
+    pub handle: Handle,
+    /// What it is.
+    pub kind: PartyKind,
+    /// What it may do.
+    pub roles: List<Role, 8>,
+    /// What is known of it.
+    pub particulars: Particulars,
+    /// Who took its place.
+    pub successor: Option<Handle>,
+    /// The entry with which it was enrolled.
+    pub enrolled_at: EntryIndex,
+    /// The entry from which k registrars vouch for it.
+    pub vouched_since: Option<EntryIndex>,
+    /// The registrars who vouched.
+    pub vouchers: Vec<Handle>,
+    /// Its keys, oldest first, ended ones too.
+    pub keys: Vec<KeyBytes>,
+}
+
+impl Party {
+    /// Whether it has this role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether any of its roles must be vouched for.
+    pub fn needs_vouching(&self) -> bool {
+        self.roles.iter().any(|role| role.is_vouched())
+    }
+}
+
+/// All parties and keys.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Parties {
+    /// The operator's handle.
+    pub operator: Handle,
+    /// The operator's legal name.
+    pub operator_name: Text<200>,
+    /// The operator's keys, each with the entry with which it began.
+    pub operator_keys: Vec<(EntryIndex, KeyBytes)>,
+    /// The registrars.
+    pub registrars: Registrars,
+    /// How many of them it takes.
+    pub threshold: u8,
+    parties: BTreeMap<Handle, Party>,
+    keys: HashMap<KeyBytes, KeyRecord>,
+}
+
+impl Parties {
+    pub(super) fn new(genesis: &crate::model::event::LedgerCreated) -> Result<Self, Violation> {
+        let mut parties = Self {
+            operator: genesis.operator.handle.clone(),
+            operator_name: genesis.operator.name.clone(),
+            operator_keys: Vec::new(),
+            registrars: genesis.registrars.clone(),
+            threshold: genesis.threshold,
+            parties: BTreeMap::new(),
+            keys: HashMap::new(),
+        };
+        parties.add_key(genesis.operator.key, Owner::Operator, 0, false)?;
+        parties.operator_keys.push((0, genesis.operator.key));
+        for registrar in &genesis.registrars {
+            let owner = Owner::Registrar(registrar.handle.clone());
+            parties.add_key(registrar.key, owner, 0, false)?;
+        }
+        Ok(parties)
+    }
+
+    /// The party with this handle.
+    pub fn get(&self, handle: &Handle) -> Option<&Party> {
+        self.parties.get(handle)
+    }
+
+    /// Every party, by handle.
+    pub fn iter(&self) -> impl Iterator<Item = &Party> {
+        self.parties.values()
+    }
+
+    /// What is known of a key.
+    pub fn key(&self, key: &KeyBytes) -> Option<&KeyRecord> {
+        self.keys.get(key)
+    }
+
+    /// The legal name behind a handle, of parties, registrars and the operator.
+    pub fn name(&self, handle: &Handle) -> Option<&str> {
+        if *handle == self.operator {
+            return Some(self.operator_name.as_str());
+        }
+        let registrar = self.registrars.find(handle).map(|registrar| &registrar.name);
+        let party = || self.parties.get(handle).map(|party| &party.particulars.name);
+        registrar.or_else(party).map(Text::as_str)
+    }
+
+    /// The operator key that signs a checkpoint of this size: the one valid at index size - 1.
+    pub fn operator_key_at(&self, size: u64) -> KeyBytes {
+        let valid = |(since, _): &&(EntryIndex, KeyBytes)| *since < size.max(1);
+        self.operator_keys.iter().rev().find(valid).expect("the first begins at entry 0").1
+    }
+
+    /// How well a party's signature with this key at this entry was vouched for.
+    pub fn standing(&self, handle: &Handle, key: &KeyBytes, at: EntryIndex) -> Standing {
+        let vouched = |party: &Party| party.vouched_since.is_some_and(|since| since <= at);
+        if !self.parties.get(handle).is_some_and(vouched) {
+            Standing::Provisional
+        } else if self.keys.get(key).is_some_and(|record| record.recovered) {
+            Standing::Recovered
+        } else {
+            Standing::Vouched
+        }
+    }
+
+    /// The party, if it is enrolled.
+    pub(super) fn require(&self, handle: &Handle) -> Result<&Party, Violation> {
+        self.parties.get(handle).ok_or_else(|| Violation::new(Code::PartyUnknown, handle, ()))
+    }
+
+    /// The party, if it has one of these roles.
+    pub(super) fn require_role(
+        &self,
+        handle: &Handle,
+        roles: &[Role],
+    ) -> Result<&Party, Violation> {
+        let party = self.require(handle)?;
+        if roles.iter().any(|role| party.has(*role)) {
+            return Ok(party);
+        }
+        Err(Violation::new(Code::PartyRole, roles[0].word(), handle))
+    }
+
+    /// The party, if it may take goods into its custody.
+    pub(super) fn require_custodian(&self, handle: &Handle) -> Result<&Party, Violation> {
+        let party = self.require(handle)?;
+        if party.roles.iter().any(|role| role.takes_custody()) {
+            return Ok(party);
+        }
+        Err(Violation::new(Code::PartyRole, Role::Warehouse.word(), handle))
+    }
+
+    /// Whether a key is this owner's and has not ended.
+    pub(super) fn check_key(&self, key: &KeyBytes, owner: &Owner) -> Result<(), Violation> {
+        let record = self.keys.get(key).filter(|record| record.owner == *owner);
+        let expected: Detail = match owner {
+            Owner::Party(handle) | Owner::Registrar(handle) => handle.into(),
+            Owner::Operator => "operator".into(),
+            Owner::Gift(gift) => (*gift).into(),
+        };
+        match record {
+            None => Err(Violation { code: Code::KeyNotOfParty, expected, found: (*key).into() }),
+            Some(KeyRecord { ended: Some(ended), .. }) => {
+                Err(Violation::new(Code::KeyEnded, *key, *ended))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether a key may come in: valid, and nobody's yet.
+    pub(super) fn check_new_key(&self, key: &KeyBytes) -> Result<(), Violation> {
+        if let Err(fault) = PublicKey::from_bytes(key.0) {
+            return Err(Violation::new(Code::KeyInvalid, fault.code(), *key));
+        }
+        if self.keys.contains_key(key) {
+            return Err(Violation::new(Code::KeyTaken, (), *key));
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_key(
+        &mut self,
+        key: KeyBytes,
+        owner: Owner,
+        at: EntryIndex,
+        recovered: bool,
+    ) -> Result<(), Violation> {
+        self.check_new_key(&key)?;
+        let record =
+            KeyRecord { owner, since: at, ended: None, recovered, compromised_since: None };
+        self.keys.insert(key, record);
+        Ok(())
+    }
+
+    fn end_key(&mut self, key: &KeyBytes, at: EntryIndex) {
+        if let Some(record) = self.keys.get_mut(key) {
+            record.ended.get_or_insert(at);
+        }
+    }
+
+    /// A handle that nobody has.
+    pub(super) fn check_new_handle(&self, handle: &Handle) -> Result<(), Violation> {
+        let taken = *handle == self.operator
+            || self.registrars.find(handle).is_some()
+            || self.parties.contains_key(handle);
+        if taken { Err(Violation::new(Code::PartyExists, (), handle)) } else { Ok(()) }
+    }
+
+    pub(super) fn enrol(
+        &mut self,
+        statement: &PartyEnrolled,
+        vouchers: Vec<Handle>,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        let owner = Owner::Party(statement.handle.clone());
+        self.add_key(statement.key, owner, at, false)?;
+        let vouched = vouchers.len() >= usize::from(self.threshold);
+        let party = Party {
+            handle: statement.handle.clone(),
+            kind: statement.kind,
+            roles: statement.roles.clone(),
+            particulars: statement.particulars.clone(),
+            successor: None,
+            enrolled_at: at,
+            vouched_since: vouched.then_some(at),
+            vouchers,
+            keys: vec![statement.key],
+        };
+        self.parties.insert(party.handle.clone(), party);
+        Ok(())
+    }
+
+    pub(super) fn key_added(
+        &mut self,
+        statement: &KeyAdded,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        self.add_key(statement.key, Owner::Party(statement.handle.clone()), at, false)?;
+        self.party_mut(&statement.handle).keys.push(statement.key);
+        Ok(())
+    }
+
+    pub(super) fn key_rotated(
+        &mut self,
+        statement: &KeyRotated,
+        recovered: bool,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        self.add_key(statement.new, Owner::Party(statement.handle.clone()), at, recovered)?;
+        self.end_key(&statement.old, at);
+        self.party_mut(&statement.handle).keys.push(statement.new);
+        Ok(())
+    }
+
+    pub(super) fn key_revoked(&mut self, statement: &KeyRevoked, at: EntryIndex) {
+        self.end_key(&statement.key, at);
+    }
+
+    pub(super) fn key_compromised(&mut self, statement: &KeyCompromised) {
+        if let Some(record) = self.keys.get_mut(&statement.key) {
+            let since = record.compromised_since.map_or(statement.since, |s| s.min(statement.since));
+            record.compromised_since = Some(since);
+        }
+    }
+
+    pub(super) fn updated(
+        &mut self,
+        statement: &PartyUpdated,
+        vouchers: Vec<Handle>,
+        at: EntryIndex,
+    ) {
+        let vouched = vouchers.len() >= usize::from(self.threshold);
+        let party = self.party_mut(&statement.handle);
+        party.particulars = statement.particulars.clone();
+        party.successor = statement.successor.clone();
+        if vouched && party.vouched_since.is_none() {
+            party.vouched_since = Some(at);
+            party.vouchers = vouchers;
+        }
+    }
+
+    pub(super) fn registrars_changed(
+        &mut self,
+        statement: &RegistrarsChanged,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        let old = self.registrars.clone();
+        for registrar in &statement.registrars {
+            if !old.contains(registrar) {
+                let owner = Owner::Registrar(registrar.handle.clone());
+                self.add_key(registrar.key, owner, at, false)?;
+            }
+        }
+        for registrar in &old {
+            if !statement.registrars.iter().any(|kept| kept.key == registrar.key) {
+                self.end_key(&registrar.key, at);
+            }
+        }
+        self.registrars = statement.registrars.clone();
+        self.threshold = statement.threshold;
+        Ok(())
+    }
+
+    pub(super) fn operator_rotated(
+        &mut self,
+        statement: &OperatorRotated,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        self.add_key(statement.key, Owner::Operator, at, false)?;
+        let old = self.operator_keys.last().expect("the first begins at entry 0").1;
+        self.end_key(&old, at);
+        self.operator_keys.push((at, statement.key));
+        Ok(())
+    }
+
+    fn party_mut(&mut self, handle: &Handle) -> &mut Party {
+        self.parties.get_mut(handle).expect("the caller has required the party")
+    }
+}
