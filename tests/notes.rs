@@ -1,4 +1,4 @@
-//! The texts about a tree: notes, checkpoints, cosignatures; against the
+//! The texts about a tree: notes, checkpoints, cosignatures, policies; against the
 //! published vectors of C2SP and its implementers, and other implementations.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -7,6 +7,7 @@ use giftproof::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use giftproof::model::hash::leaf_hash;
 use giftproof::model::merkle::{inclusion_proof, verify_consistency, verify_inclusion};
 use giftproof::model::note::*;
+use giftproof::model::policy::Policy;
 use proptest::prelude::*;
 
 use super::tree::{Leaves, frontier, node, nodes, published_leaves};
@@ -345,6 +346,10 @@ fn signed() -> String {
     format!("{CHECKPOINT}\n{LOG_LINE}{WITNESS_LINE}")
 }
 
+fn policy() -> String {
+    format!("log {LOG} https://log.example/\nwitness w {WITNESS}\ngroup g any w\nquorum g\n")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -388,6 +393,16 @@ proptest! {
             prop_assert_eq!(theirs.origin(), checkpoint.origin.as_str());
             prop_assert_eq!(theirs.size(), checkpoint.size);
             prop_assert_eq!(&theirs.hash().0, checkpoint.root.as_bytes());
+        }
+    }
+
+    #[test]
+    fn policies_parse_back_equal(bytes in near(&policy())) {
+        if let Ok(policy) = Policy::parse(&bytes) {
+            let printed = policy.to_string();
+            let again = Policy::parse(printed.as_bytes()).unwrap();
+            prop_assert_eq!(again.to_string(), printed);
+            prop_assert_eq!(again, policy);
         }
     }
 

@@ -10,6 +10,7 @@ pub mod ident;
 pub mod key;
 pub mod merkle;
 pub mod note;
+pub mod policy;
 pub mod signature;
 pub mod subject;
 pub mod text;
