@@ -1,4 +1,4 @@
-//! The texts about a tree: notes, checkpoints, cosignatures, policies; against the
+//! The texts about a tree: notes, checkpoints, cosignatures, policies, trust files; against the
 //! published vectors of C2SP and its implementers, and other implementations.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -8,6 +8,7 @@ use giftproof::model::hash::leaf_hash;
 use giftproof::model::merkle::{inclusion_proof, verify_consistency, verify_inclusion};
 use giftproof::model::note::*;
 use giftproof::model::policy::Policy;
+use giftproof::model::trust::TrustFile;
 use proptest::prelude::*;
 
 use super::tree::{Leaves, frontier, node, nodes, published_leaves};
@@ -350,6 +351,13 @@ fn policy() -> String {
     format!("log {LOG} https://log.example/\nwitness w {WITNESS}\ngroup g any w\nquorum g\n")
 }
 
+fn trust() -> String {
+    let genesis = leaf_hash(b"");
+    let (policy, signed) = (policy(), signed());
+    let head = "giftproof-trust/v1\norigin donations.example/log1";
+    format!("{head}\ngenesis {genesis}\noperator {LOG}\n\n{policy}\n{signed}")
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -403,6 +411,13 @@ proptest! {
             let again = Policy::parse(printed.as_bytes()).unwrap();
             prop_assert_eq!(again.to_string(), printed);
             prop_assert_eq!(again, policy);
+        }
+    }
+
+    #[test]
+    fn trust_files_print_as_they_were(bytes in near(&trust())) {
+        if let Ok(trust) = TrustFile::parse(&bytes) {
+            prop_assert_eq!(trust.to_string().into_bytes(), bytes);
         }
     }
 

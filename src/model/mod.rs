@@ -16,3 +16,4 @@ pub mod subject;
 pub mod text;
 pub mod tile;
 pub mod violation;
+pub mod trust;
