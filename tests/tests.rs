@@ -1,5 +1,6 @@
 //! Public behaviour through the library and the real binary; one file a topic.
 mod bundle_zip;
+mod keyfile;
 mod keys;
 mod notes;
 mod store_contract;
