@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::encoding::{Keyed, Malformed, decode_bytes, encode_bytes, never_borrows};
 use super::hash::{Digest32, EventHash, HASH_LEN, LeafHash, SubjectHash};
+pub use super::key::KeyBytes;
 use super::text::Text;
 
 /// The bytes of a gift id: the start of its donation's event hash.
@@ -135,20 +136,17 @@ impl<C> Decode<C> for Handle {
 
 never_borrows! { [] Handle; }
 
-/// The 32 bytes of a public key as an event states them; whether they are a valid key is checked
-/// where a key first appears in a ledger.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-pub struct KeyBytes(pub [u8; 32]);
+never_borrows! { [] KeyBytes; }
 
-impl fmt::Display for KeyBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+impl Encode for KeyBytes {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.as_bytes().encode(encoder)
     }
 }
 
-impl fmt::Debug for KeyBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyBytes({self})")
+impl<C> Decode<C> for KeyBytes {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self::from_bytes(<[u8; HASH_LEN]>::decode(decoder)?))
     }
 }
 
@@ -156,7 +154,7 @@ impl FromStr for KeyBytes {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        parse_hex(text).map(Self)
+        parse_hex(text).map(Self::from_bytes)
     }
 }
 

@@ -17,7 +17,6 @@ use crate::model::event::{
 };
 use crate::model::hash::EventHash;
 use crate::model::ident::{EntryIndex, Handle, KeyBytes};
-use crate::model::key::PublicKey;
 use crate::model::text::Text;
 use crate::model::violation::{Code, Detail, Violation};
 
@@ -149,7 +148,7 @@ impl Parties {
     }
 
     /// The legal name behind a handle, of parties, registrars and the operator.
-    pub fn name(&self, handle: &Handle) -> Option<&str> {
+    pub fn name<'a>(&'a self, handle: &'a Handle) -> Option<&'a str> {
         if *handle == self.operator {
             return Some(self.operator_name.as_str());
         }
@@ -222,7 +221,7 @@ impl Parties {
 
     /// Whether a key may come in: valid, and nobody's yet.
     pub(super) fn check_new_key(&self, key: &KeyBytes) -> Result<(), Violation> {
-        if let Err(fault) = PublicKey::from_bytes(key.0) {
+        if let Err(fault) = key.check() {
             return Err(Violation::new(Code::KeyInvalid, fault.code(), *key));
         }
         if self.keys.contains_key(key) {
@@ -311,7 +310,8 @@ impl Parties {
 
     pub(super) fn key_compromised(&mut self, statement: &KeyCompromised) {
         if let Some(record) = self.keys.get_mut(&statement.key) {
-            let since = record.compromised_since.map_or(statement.since, |s| s.min(statement.since));
+            let since =
+                record.compromised_since.map_or(statement.since, |s| s.min(statement.since));
             record.compromised_since = Some(since);
         }
     }

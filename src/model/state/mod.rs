@@ -1,0 +1,508 @@
+//! The rules: what the log's events, one after the other, make of parties, gifts and shipments
+//! (spec sections 7 and 8).
+//!
+//! [`State::apply`] either lets an event change the state, or says which rule it breaks and changes
+//! nothing. The writer asks it before an entry is made, the auditor while it replays the log; both
+//! get the same answer, since it depends on nothing but the entries before.
+
+mod account;
+mod authority;
+mod correct;
+mod gift;
+mod parties;
+mod shipment;
+mod signers;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bincode::{Decode, Encode};
+use serde::Serialize;
+
+pub use account::{Account, Accounts, Book, Reached, Whereabouts};
+pub use gift::{DisputeState, Evidence, Gift, Late, Lowered, Signed};
+pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
+pub use shipment::{Dated, Shipment, Shipments};
+
+use gift::{Books, Fact};
+
+use super::date::UnixMs;
+use super::entry::{Link, Links, NO_LEAF, OpenEvent, Place};
+use super::event::*;
+use super::hash::{EventHash, LeafHash, SubjectHash};
+use super::ident::{EntryIndex, GiftId, Handle};
+use super::subject::Subject;
+use super::text::Text;
+use super::violation::{Code, Violation};
+
+/// An event at its place, as the rules see it.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The entry's index.
+    pub index: EntryIndex,
+    /// When it was recorded.
+    pub recorded_at: UnixMs,
+    /// The event.
+    pub event: OpenEvent,
+}
+
+/// The entries before, for the few rules that look back.
+pub trait History {
+    /// The event at an index below the one that is being applied.
+    fn event(&self, index: EntryIndex) -> Option<Recorded>;
+    /// The leaf hash of an entry below the one that is being applied.
+    fn leaf(&self, index: EntryIndex) -> Option<LeafHash>;
+}
+
+/// A recall.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct RecallState {
+    /// The event.
+    pub event: EventHash,
+    /// Its entry.
+    pub index: EntryIndex,
+    /// Who recalls.
+    pub by: Handle,
+    /// The recall's number.
+    pub number: Text<60>,
+    /// The entry that lifted it.
+    pub lifted: Option<EntryIndex>,
+}
+
+/// A need.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct NeedState {
+    /// The event.
+    pub event: EventHash,
+    /// Its entry.
+    pub index: EntryIndex,
+    /// Who wants it.
+    pub recipient: Handle,
+    /// What is wanted.
+    pub need: NeedDeclared,
+    /// The entry that closed it.
+    pub closed: Option<EntryIndex>,
+}
+
+/// An order on pooled stock.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct OrderState {
+    /// The event.
+    pub event: EventHash,
+    /// Its entry.
+    pub index: EntryIndex,
+    /// Who ordered.
+    pub by: Handle,
+    /// The order.
+    pub order: Order,
+    /// How much of it designations have carried out.
+    pub carried_out: u64,
+}
+
+/// Everything that follows from the entries so far.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct State {
+    /// The log's name.
+    pub origin: Text<255>,
+    /// The leaf hash of entry 0.
+    pub genesis: LeafHash,
+    /// Parties and keys.
+    pub parties: Parties,
+    /// The rules, each with the entry from which it holds.
+    pub rules: Vec<(EntryIndex, Rules)>,
+    /// Gifts, by their donation.
+    pub gifts: BTreeMap<EventHash, Gift>,
+    /// Shipments.
+    pub shipments: Shipments,
+    /// Recalls, by item and lot.
+    pub recalls: BTreeMap<(Text<200>, Text<60>), Vec<RecallState>>,
+    /// Needs.
+    pub needs: BTreeMap<EventHash, NeedState>,
+    /// Orders.
+    pub orders: BTreeMap<EventHash, OrderState>,
+    /// Attestations that speak of no gift.
+    pub publications: Vec<EntryIndex>,
+    events: HashMap<EventHash, EntryIndex>,
+    subjects: HashMap<SubjectHash, (u32, Place)>,
+    /// How many entries have been taken in.
+    pub size: u64,
+    /// When the last of them was recorded.
+    pub recorded_at: UnixMs,
+    /// The leaf hash of the last entry.
+    pub last_leaf: LeafHash,
+}
+
+impl State {
+    /// Begins with entry 0. `leaf` is its leaf hash.
+    ///
+    /// # Errors
+    /// `genesis/place` when it is no ledger-created event, or what its signers break.
+    pub fn begin(entry: &Recorded, leaf: LeafHash) -> Result<Self, Violation> {
+        let Some(Statement::LedgerCreated(genesis)) = &entry.event.statement else {
+            let found = u64::from(entry.event.signed.frame.kind);
+            return Err(Violation::new(Code::GenesisPlace, Kind::LedgerCreated as u64, found));
+        };
+        let parties = Parties::new(genesis)?;
+        let mut state = Self {
+            origin: genesis.origin.clone(),
+            genesis: leaf,
+            parties,
+            rules: vec![(0, genesis.rules.clone())],
+            gifts: BTreeMap::new(),
+            shipments: BTreeMap::new(),
+            recalls: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            publications: Vec::new(),
+            events: HashMap::from([(entry.event.hash, 0)]),
+            subjects: HashMap::new(),
+            size: 0,
+            recorded_at: entry.recorded_at,
+            last_leaf: NO_LEAF,
+        };
+        state.authorise_genesis(&entry.event.head, genesis)?;
+        state.advance(entry, leaf, &BTreeSet::from([Subject::Root]));
+        Ok(state)
+    }
+
+    /// The rules that hold for an entry at this index.
+    pub fn rules_at(&self, index: EntryIndex) -> &Rules {
+        let begun = |(since, _): &&(EntryIndex, Rules)| *since < index.max(1);
+        &self.rules.iter().rev().find(begun).expect("the first begin at entry 0").1
+    }
+
+    /// The rules that hold now.
+    pub fn rules(&self) -> &Rules {
+        self.rules_at(self.size)
+    }
+
+    /// The entry of an event that is in the log.
+    pub fn index_of(&self, event: &EventHash) -> Option<EntryIndex> {
+        self.events.get(event).copied()
+    }
+
+    /// A gift by the id that donors hold.
+    pub fn gift_by_id(&self, id: &GiftId) -> Option<&Gift> {
+        let (hash, gift) = self.gifts.range(id.first_hash()..).next()?;
+        (GiftId::from(hash) == *id).then_some(gift)
+    }
+
+    /// A subject's newest entry, and how many there are.
+    pub fn newest(&self, subject: &Subject) -> Option<(u32, Place)> {
+        self.subjects.get(&subject.hash()).copied()
+    }
+
+    /// The links that an event's entry must have now.
+    pub fn links(&self, subjects: &BTreeSet<Subject>) -> Links {
+        let link = |subject: &Subject| {
+            let subject = subject.hash();
+            let before = self.subjects.get(&subject);
+            let number = before.map_or(0, |(number, _)| *number) + 1;
+            Link { subject, number, previous: before.map(|(_, place)| *place) }
+        };
+        Links::new(subjects.iter().map(link).collect()).expect("the gate bounds the subjects")
+    }
+
+    /// Takes an entry's place in the log: every entry does, also one that the rules refuse.
+    pub fn advance(&mut self, entry: &Recorded, leaf: LeafHash, subjects: &BTreeSet<Subject>) {
+        let hashes: Vec<SubjectHash> = subjects.iter().map(Subject::hash).collect();
+        self.advance_by_hash(entry.index, entry.recorded_at, leaf, &hashes);
+    }
+
+    /// As [`Self::advance`], for an entry of a kind that this build does not know: its own links
+    /// say what it touches.
+    pub fn advance_by_hash(
+        &mut self,
+        index: EntryIndex,
+        recorded_at: UnixMs,
+        leaf: LeafHash,
+        subjects: &[SubjectHash],
+    ) {
+        for subject in subjects {
+            let number = self.subjects.get(subject).map_or(0, |(number, _)| *number) + 1;
+            self.subjects.insert(*subject, (number, Place { index, leaf }));
+        }
+        self.size = index + 1;
+        self.recorded_at = self.recorded_at.max(recorded_at);
+        self.last_leaf = leaf;
+    }
+
+    /// What an event touches; a correction also what its target does.
+    pub fn subjects(&self, event: &OpenEvent, history: &dyn History) -> BTreeSet<Subject> {
+        let target = match &event.statement {
+            Some(Statement::Correction(correction)) => self.target(correction, history),
+            _ => None,
+        };
+        let statement = target.as_ref().and_then(|target| target.event.statement.as_ref());
+        event.subjects(statement.zip(target.as_ref().map(|target| target.event.hash)))
+    }
+
+    /// Lets an event change the state, or says which rule it breaks and changes nothing.
+    ///
+    /// Its signatures have been checked already, and its links are the caller's affair; an event
+    /// of an unknown kind changes nothing.
+    ///
+    /// # Errors
+    /// The first rule that it breaks, in the order of the spec.
+    pub fn apply(&mut self, entry: &Recorded, history: &dyn History) -> Result<(), Violation> {
+        let event = &entry.event;
+        if let Some(index) = self.events.get(&event.hash) {
+            return Err(Violation::new(Code::EventDuplicate, *index, entry.index));
+        }
+        if let Some(anchor) = &event.head.anchor {
+            let leaf = history.leaf(anchor.index).filter(|_| anchor.index < entry.index);
+            if leaf != Some(anchor.leaf) {
+                let expected = leaf.map_or(().into(), |leaf| leaf.into());
+                let found = anchor.leaf.into();
+                return Err(Violation { code: Code::AnchorMismatch, expected, found });
+            }
+        }
+        if let Some(statement) = &event.statement {
+            self.authorise(&event.head, statement, entry, history)?;
+            self.carry_out(statement, entry, history)?;
+        }
+        self.events.insert(event.hash, entry.index);
+        Ok(())
+    }
+
+    /// Marks every gift that a refused entry touches: "ledger fails here".
+    pub fn fail(&mut self, subjects: &BTreeSet<Subject>, index: EntryIndex, code: &str) {
+        for subject in subjects {
+            if let Subject::Gift(id) = subject
+                && let Some(gift) = self.gifts.get_mut(id)
+            {
+                gift.failed.get_or_insert_with(|| (index, code.to_owned()));
+            }
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        statement: &Statement,
+        entry: &Recorded,
+        history: &dyn History,
+    ) -> Result<(), Violation> {
+        let index = entry.index;
+        let head = &entry.event.head;
+        match statement {
+            Statement::PartyEnrolled(s) => self.parties.enrol(s, vouchers(head), index),
+            Statement::KeyAdded(s) => self.parties.key_added(s, index),
+            Statement::KeyRotated(s) => {
+                let recovered = head.signer_as(Capacity::Oneself).is_none();
+                self.parties.key_rotated(s, recovered, index)
+            }
+            Statement::KeyRevoked(s) => {
+                self.parties.key_revoked(s, index);
+                Ok(())
+            }
+            Statement::KeyCompromised(s) => {
+                self.parties.key_compromised(s);
+                Ok(())
+            }
+            Statement::PartyUpdated(s) => {
+                self.parties.updated(s, vouchers(head), index);
+                Ok(())
+            }
+            Statement::RegistrarsChanged(s) => self.parties.registrars_changed(s, index),
+            Statement::OperatorRotated(s) => self.parties.operator_rotated(s, index),
+            Statement::RulesChanged(s) => {
+                self.rules.push((index, s.rules.clone()));
+                Ok(())
+            }
+            Statement::NeedDeclared(s) => {
+                let by = head.signer_as(Capacity::Recipient).and_then(|by| by.party.clone());
+                let recipient = by.expect("checked with the signers");
+                let event = entry.event.hash;
+                let need = NeedState { event, index, recipient, need: s.clone(), closed: None };
+                self.needs.insert(event, need);
+                Ok(())
+            }
+            Statement::NeedClosed(s) => {
+                let need = self.needs.get_mut(&s.need).expect("checked with the signers");
+                need.closed = Some(index);
+                Ok(())
+            }
+            Statement::Order(s) => {
+                let by = head.signer_as(Capacity::Coordinator).and_then(|by| by.party.clone());
+                let by = by.expect("checked with the signers");
+                let event = entry.event.hash;
+                let order = OrderState { event, index, by, order: s.clone(), carried_out: 0 };
+                self.orders.insert(event, order);
+                Ok(())
+            }
+            Statement::Recall(s) => {
+                let by = head.signers.first().and_then(|by| by.party.clone());
+                let recall = RecallState {
+                    event: entry.event.hash,
+                    index,
+                    by: by.expect("checked with the signers"),
+                    number: s.number.clone(),
+                    lifted: None,
+                };
+                self.recalls.entry((s.item.clone(), s.lot.clone())).or_default().push(recall);
+                Ok(())
+            }
+            Statement::RecallLifted(s) => {
+                let recalls = self.recalls.get_mut(&(s.item.clone(), s.lot.clone()));
+                let recall = recalls.and_then(|list| list.iter_mut().find(|r| r.event == s.recall));
+                recall.expect("checked with the signers").lifted = Some(index);
+                Ok(())
+            }
+            Statement::Donation(s) => self.begin_gift(s, entry),
+            Statement::Delivery(s) => {
+                let dated = self.dated(entry);
+                let shipment = self.shipments.get_mut(&s.shipment);
+                shipment.expect("checked with the signers").deliveries.push(dated);
+                Ok(())
+            }
+            Statement::Correction(s) => self.correct(s, entry, history),
+            Statement::LedgerCreated(_) => unreachable!("refused with the signers"),
+            _ => self.post(statement, entry),
+        }
+    }
+
+    fn begin_gift(&mut self, donation: &Donation, entry: &Recorded) -> Result<(), Violation> {
+        let id = entry.event.hash;
+        if let Some(other) = self.gift_by_id(&GiftId::from(&id)) {
+            return Err(Violation::new(Code::GiftIdTaken, other.id, id));
+        }
+        let statement = entry.event.statement.as_ref().expect("a donation is a statement");
+        let fact = fact(entry, statement);
+        let gift = Gift::begin(&fact, donation, &self.books(entry.index))?;
+        if let Some(key) = donation.donor.key {
+            self.parties.add_key(key, Owner::Gift(id), entry.index, false)?;
+        }
+        self.gifts.insert(id, gift);
+        Ok(())
+    }
+
+    /// Posts an event to every gift that it touches; all of them change, or none.
+    fn post(&mut self, statement: &Statement, entry: &Recorded) -> Result<(), Violation> {
+        let mut subjects = BTreeSet::new();
+        Subject::of_statement(statement, entry.event.hash, &mut subjects);
+        let (shipment, order) = self.before_posting(statement, entry)?;
+        let books = Books {
+            parties: &self.parties,
+            shipments: &self.shipments,
+            rules: self.rules_at(entry.index),
+        };
+        let fact = fact(entry, statement);
+        let mut changed = Vec::new();
+        for subject in &subjects {
+            let Subject::Gift(id) = subject else { continue };
+            let mut gift = self.known_gift(id)?.clone();
+            gift.post(&fact, &books)?;
+            changed.push(gift);
+        }
+        if changed.is_empty() && matches!(statement, Statement::Attestation(_)) {
+            self.publications.push(entry.index);
+        }
+        self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
+        self.shipments.extend(shipment.map(|shipment| (shipment.id.clone(), shipment)));
+        self.orders.extend(order.map(|order| (order.event, order)));
+        if let Statement::GiftTakenOver(s) = statement
+            && let Some(key) = s.donor.key
+        {
+            self.parties.add_key(key, Owner::Gift(s.gift), entry.index, false)?;
+        }
+        Ok(())
+    }
+
+    /// The shipment and the order as the event leaves them, to be put in when all gifts agree.
+    fn before_posting(
+        &self,
+        statement: &Statement,
+        entry: &Recorded,
+    ) -> Result<(Option<Shipment>, Option<OrderState>), Violation> {
+        match statement {
+            Statement::Dispatch(s) => Ok((Some(self.dispatched(s, entry)?), None)),
+            Statement::Receipt(Receipt { shipment: Some(id), .. }) => {
+                let taker = entry.event.head.signer_as(Capacity::Taker);
+                let taker = taker.and_then(|signer| signer.party.as_ref());
+                let known = self.shipments.get(id).filter(|known| Some(&known.taker) == taker);
+                let mut shipment = known.cloned();
+                if let Some(shipment) = &mut shipment {
+                    shipment.receipts.push(self.dated(entry));
+                }
+                Ok((shipment, None))
+            }
+            Statement::Designation(s) => Ok((None, self.ordered(s)?)),
+            _ => Ok((None, None)),
+        }
+    }
+
+    fn dispatched(&self, s: &Dispatch, entry: &Recorded) -> Result<Shipment, Violation> {
+        let mut shipment = match self.shipments.get(&s.shipment) {
+            None => Shipment::new(s),
+            Some(known) => {
+                let same = known.taker == s.taker
+                    && known.purpose == s.purpose
+                    && known.carrier == s.carrier
+                    && known.carrier_name == s.carrier_name;
+                if !same || !known.receipts.is_empty() {
+                    return Err(Violation::new(Code::ShipmentMismatch, &known.taker, &s.taker));
+                }
+                known.clone()
+            }
+        };
+        let signed = entry.event.head.signer_as(Capacity::Carrier).is_some();
+        // The carrier answers for the shipment when it has signed for all of it.
+        shipment.carrier_signed =
+            signed && (shipment.carrier_signed || shipment.dispatches.is_empty());
+        shipment.dispatches.push(self.dated(entry));
+        shipment.gifts.extend(s.portions.iter().map(|portion| portion.goods.gift));
+        Ok(shipment)
+    }
+
+    fn ordered(&self, s: &Designation) -> Result<Option<OrderState>, Violation> {
+        let Some(event) = s.order else { return Ok(None) };
+        let mismatch = |found: EventHash| Violation::new(Code::OrderMismatch, event, found);
+        let mut state = self.orders.get(&event).cloned().ok_or(mismatch(event))?;
+        for assignment in &s.assignments {
+            let gift = self.known_gift(&assignment.goods.gift)?;
+            let line = gift.donation.line(assignment.goods.line);
+            let fits = line.is_some_and(|line| {
+                line.item == state.order.item
+                    && line.unit == state.order.unit
+                    && assignment.goods.unit == UnitChoice::Stated
+            });
+            let carried_out = state.carried_out.saturating_add(assignment.quantity);
+            if !fits
+                || s.holder != state.order.holder
+                || assignment.recipient != state.order.recipient
+                || assignment.goods.meant_for.is_some()
+                || carried_out > state.order.quantity
+            {
+                return Err(mismatch(gift.id));
+            }
+            state.carried_out = carried_out;
+        }
+        Ok(Some(state))
+    }
+
+    fn dated(&self, entry: &Recorded) -> Dated {
+        let recorded_on = entry.recorded_at.date(self.rules_at(entry.index).offset_minutes);
+        Dated { index: entry.index, on: entry.event.head.occurred_on, recorded_on }
+    }
+
+    fn known_gift(&self, id: &EventHash) -> Result<&Gift, Violation> {
+        self.gifts.get(id).ok_or(Violation::new(Code::GiftUnknown, (), *id))
+    }
+
+    fn books(&self, index: EntryIndex) -> Books<'_> {
+        Books { parties: &self.parties, shipments: &self.shipments, rules: self.rules_at(index) }
+    }
+}
+
+fn fact<'a>(entry: &'a Recorded, statement: &'a Statement) -> Fact<'a> {
+    Fact {
+        index: entry.index,
+        recorded_at: entry.recorded_at,
+        event: entry.event.hash,
+        head: &entry.event.head,
+        statement,
+    }
+}
+
+fn vouchers(head: &Head) -> Vec<Handle> {
+    head.signers_as(Capacity::Registrar).filter_map(|signer| signer.party.clone()).collect()
+}
