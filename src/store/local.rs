@@ -139,17 +139,22 @@ struct Shown {
 impl LocalStore {
     /// Creates a ledger in `folder` with its first commit, and opens it.
     ///
-    /// The folder is absent, empty, or left by a creation that was interrupted. A crash at any
-    /// point leaves a folder that can be created again, or the whole ledger: a marker without a
-    /// first head does not occur.
+    /// The folder is absent, empty, or left by a creation that was interrupted; the folder above
+    /// it exists. A crash at any point leaves a folder that can be created again, or the
+    /// whole ledger: a marker without a first head does not occur.
     ///
     /// # Errors
     ///
     /// [`CreateError`]. After an error the folder may be created again, unless it is occupied.
     pub fn create(folder: &Path, first: &Commit<'_>) -> Result<Self, CreateError> {
-        fs::create_dir_all(folder).map_err(io("creating the ledger folder"))?;
-        if let Some(parent) = folder.parent().filter(|parent| *parent != Path::new("")) {
-            sync_folder(parent)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(io("creating the ledger folder")(error).into());
+            }
+            _ => {}
+        }
+        if let Some(parent) = folder.parent() {
+            sync_folder(if parent == Path::new("") { Path::new(".") } else { parent })?;
         }
         let names = names_in(folder)?;
         let ours = |name: &OsString| *name == UNFINISHED || *name == LOG;
@@ -592,5 +597,54 @@ fn store_error(doing: &'static str) -> impl Fn(sled::Error) -> StoreError {
         }
         sled::Error::Io(error) => StoreError::from_io(doing, error),
         error => damaged(format!("{doing}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(folder: &Path) -> LocalStore {
+        let first = Commit { put: vec![], drop_tails: vec![], expected_head: None, head: b"1" };
+        LocalStore::create(folder, &first).unwrap()
+    }
+
+    #[test]
+    fn a_panic_of_the_database_is_damage_and_stops_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = create(folder.path());
+        let result: Result<(), StoreError> = store.call(|_| panic!("an assertion of sled"));
+        let error = result.unwrap_err();
+        assert_eq!(error.code(), "store/damaged");
+        assert!(error.to_string().ends_with("an assertion of sled"), "{error}");
+
+        let next =
+            Commit { put: vec![], drop_tails: vec![], expected_head: Some(b"1"), head: b"2" };
+        assert_eq!(store.commit(&next).unwrap_err().code(), "store/stopped");
+        assert_eq!(store.head().unwrap_err().code(), "store/stopped");
+        assert_eq!(store.read(&ObjectName::Bundle(0)).unwrap_err().code(), "store/stopped");
+        drop(store);
+        LocalStore::open(folder.path()).unwrap().commit(&next).unwrap();
+    }
+
+    #[test]
+    fn a_tail_is_read_while_a_commit_drops_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = create(folder.path());
+        let name = ObjectName::Tail { first: 5 };
+        assert_eq!(store.read(&name).unwrap(), None);
+        store.shown_mut().leaving.insert(5, vec![7]);
+        assert_eq!(store.read(&name).unwrap(), Some(vec![7]));
+        assert_eq!(store.read(&ObjectName::Bundle(5)).unwrap(), None);
+    }
+
+    #[test]
+    fn the_world_and_damage_are_told_apart() {
+        let code = |kind: io::ErrorKind| store_error("x")(sled::Error::Io(kind.into())).code();
+        assert_eq!(code(io::ErrorKind::StorageFull), "store/full");
+        assert_eq!(code(io::ErrorKind::PermissionDenied), "store/io");
+        assert_eq!(code(io::ErrorKind::UnexpectedEof), "store/damaged");
+        let bug = sled::Error::ReportableBug("x".to_owned());
+        assert_eq!(store_error("x")(bug).code(), "store/damaged");
     }
 }
