@@ -15,10 +15,10 @@
 //!   head or the new one, never a head without its objects.
 //! - An object under an acknowledged head is never changed. Only tails are ever dropped.
 //!
-//! What a store cannot see is a whole ledger folder put back to an older state, or a database that
-//! opens without its newest commits. The head then is an older one that was once valid: the layer
-//! above compares it with what the operator has published.
+//! What a store cannot see is a whole ledger folder put back to an older state. The head then is an
+//! older one that was once valid: the layer above compares it with what the operator has published.
 
+mod database;
 mod local;
 mod memory;
 mod panics;

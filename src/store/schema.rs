@@ -8,6 +8,9 @@
 //! chunk 0 = length of the whole value u32 || first bytes
 //! chunk n = the bytes that follow
 //! ```
+//!
+//! The value of the head is `commit number u64 || head`; commits are counted from 1. The mark file
+//! is `commit number u64 || its complement u64`.
 
 use super::{HEAD_LEN_MAX, OBJECT_LEN_MAX, ObjectName};
 
@@ -83,7 +86,7 @@ impl Key {
 ///
 /// If the value is above [`OBJECT_LEN_MAX`] bytes, which the caller has refused.
 pub(super) fn chunks(value: &[u8]) -> Vec<(u16, Vec<u8>)> {
-    assert!(value.len() <= OBJECT_LEN_MAX.max(HEAD_LEN_MAX), "the limits are checked before");
+    assert!(value.len() <= OBJECT_LEN_MAX, "the limits are checked before");
     let total = u32::try_from(value.len()).expect("an object is below 4 GiB");
     let (first, rest) = value.split_at(value.len().min(CHUNK_LEN));
     let first = [&total.to_be_bytes()[..], first].concat();
@@ -101,6 +104,35 @@ pub(super) fn open_chunk(chunk: &[u8]) -> Option<(usize, &[u8])> {
 /// The number of chunks of a value of `len` bytes.
 pub(super) fn chunk_count(len: usize) -> u16 {
     u16::try_from(len.div_ceil(CHUNK_LEN).max(1)).expect("an object has fewer than 65,536 chunks")
+}
+
+/// The most chunks that the value of a head takes.
+pub(super) const HEAD_CHUNKS_MAX: u16 = ((8 + HEAD_LEN_MAX).div_ceil(CHUNK_LEN)) as u16;
+
+/// The value that keeps a head and the number of its commit.
+pub(super) fn encode_head(commit_number: u64, head: &[u8]) -> Vec<u8> {
+    [&commit_number.to_be_bytes()[..], head].concat()
+}
+
+/// Reads [`encode_head`] back; `None` if the value is too short.
+pub(super) fn decode_head(value: &[u8]) -> Option<(u64, &[u8])> {
+    let (commit_number, head) = value.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*commit_number), head))
+}
+
+/// The bytes of the mark file.
+pub(super) fn encode_mark(commit_number: u64) -> [u8; 16] {
+    let mut mark = [0; 16];
+    mark[..8].copy_from_slice(&commit_number.to_be_bytes());
+    mark[8..].copy_from_slice(&(!commit_number).to_be_bytes());
+    mark
+}
+
+/// Reads [`encode_mark`] back; `None` if the bytes are not a mark.
+pub(super) fn decode_mark(mark: &[u8]) -> Option<u64> {
+    let (number, complement) = mark.split_first_chunk::<8>()?;
+    let number = u64::from_be_bytes(*number);
+    (complement == (!number).to_be_bytes()).then_some(number)
 }
 
 /// The list of keys that a commit is about to put, as one value.
@@ -172,6 +204,30 @@ mod tests {
         assert_eq!(open_chunk(&[0, 0, 0, 1, 7, 7]), None);
         assert_eq!(open_chunk(&[0xff, 0xff, 0xff, 0xff, 7]), None);
         assert_eq!(open_chunk(&[0, 0, 0, 1, 7]), Some((1, &[7][..])));
+    }
+
+    #[test]
+    fn a_mark_with_any_bit_flipped_is_no_mark() {
+        let mark = encode_mark(0x0102_0304_0506_0708);
+        assert_eq!(mark[..8], [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(decode_mark(&mark), Some(0x0102_0304_0506_0708));
+        for bit in 0..128 {
+            let mut flipped = mark;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode_mark(&flipped), None, "bit {bit}");
+        }
+        assert_eq!(decode_mark(&mark[..15]), None);
+        assert_eq!(decode_mark(&[]), None);
+        assert_eq!(decode_mark(&[0; 16]), None);
+    }
+
+    #[test]
+    fn the_head_follows_its_commit_number() {
+        assert_eq!(encode_head(258, b"x"), [0, 0, 0, 0, 0, 0, 1, 2, b'x']);
+        assert_eq!(decode_head(&[0, 0, 0, 0, 0, 0, 1, 2, b'x']), Some((258, &b"x"[..])));
+        assert_eq!(decode_head(&[0; 7]), None);
+        let longest = encode_head(1, &[0; HEAD_LEN_MAX]);
+        assert_eq!(chunk_count(longest.len()), HEAD_CHUNKS_MAX);
     }
 
     #[test]
