@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+pub mod cli;
 pub mod keyfile;
 pub mod model;
 pub mod store;

@@ -3,5 +3,7 @@ mod bundle_zip;
 mod keyfile;
 mod keys;
 mod notes;
+mod rules;
 mod store_contract;
 mod tree;
+mod util;

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod date;
+pub mod draft;
 pub mod encoding;
 pub mod entry;
 pub mod event;

@@ -1,0 +1,3 @@
+//! The command line: parses, calls one function, renders.
+
+pub mod locales;
