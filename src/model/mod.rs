@@ -18,4 +18,5 @@ pub mod subject;
 pub mod text;
 pub mod tile;
 pub mod trust;
+pub mod verdict;
 pub mod violation;

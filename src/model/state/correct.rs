@@ -192,6 +192,8 @@ impl State {
         let mut again = again.ok_or(Violation::new(Code::GiftUnknown, (), gift.id))?;
         again.replaced = replaced;
         again.corrected = corrected;
+        // Recalls of what it held before the correction still concern it.
+        again.lots.extend(gift.lots.iter().cloned());
         again.lowered = gift.lowered.clone();
         again.failed = gift.failed.clone();
         Ok(again)

@@ -158,6 +158,8 @@ pub struct Gift {
     pub late: Vec<Late>,
     /// Receipts for what nobody sent to their signer.
     pub unsupported: Vec<EntryIndex>,
+    /// Items and lots that it holds, or said it held before a correction.
+    pub lots: BTreeSet<(Text<200>, Text<60>)>,
     /// Items and lots that arrived in fact.
     pub actual: Vec<(Text<200>, Text<60>)>,
     /// What was signed with which key.
@@ -199,6 +201,7 @@ impl Gift {
             replaced: BTreeMap::new(),
             late: Vec::new(),
             unsupported: Vec::new(),
+            lots: lots(donation).collect(),
             actual: Vec::new(),
             signed: Vec::new(),
             failed: None,
@@ -507,7 +510,9 @@ impl Gift {
         self.rejected += rejected;
         self.surplus += surplus;
         if let Some(actual) = &arrival.actual {
-            self.actual.push((actual.item.clone(), actual.lot.clone()));
+            let item = self.donation.line(lot.line).map(|line| &line.item);
+            let item = if actual.item.is_empty() { item } else { Some(&actual.item) };
+            self.actual.extend(item.map(|item| (item.clone(), actual.lot.clone())));
         }
         Ok(())
     }
@@ -684,6 +689,14 @@ impl Gift {
     pub fn donated(&self, line: u16) -> u64 {
         self.donation.line(line).map_or(0, |line| line.quantity * line.content())
     }
+}
+
+/// Items with their lots; an item without a known lot stands with an empty one.
+fn lots(donation: &Donation) -> impl Iterator<Item = (Text<200>, Text<60>)> {
+    donation.lines.iter().flat_map(|line| {
+        let lots = line.lots.iter().map(|lot| lot.number.clone());
+        lots.chain([Text::default()]).map(|lot| (line.item.clone(), lot))
+    })
 }
 
 /// The portions of this gift.
