@@ -7,3 +7,4 @@ mod rules;
 mod store_contract;
 mod tree;
 mod util;
+mod verdict;
