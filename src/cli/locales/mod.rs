@@ -1,4 +1,4 @@
-//! Texts that people see, in English and Chinese, by key (`en.toml`, `zh.toml`).
+//! Texts that people see, in English and Chinese, by key (`*.en.toml`, `*.zh.toml`).
 //!
 //! A text may hold places to fill: `{name}`. Both files have the same keys with the same places; a
 //! test sees to that.
@@ -24,9 +24,9 @@ impl Language {
 
     fn texts(self) -> &'static HashMap<String, String> {
         static ENGLISH: LazyLock<HashMap<String, String>> =
-            LazyLock::new(|| read(include_str!("en.toml")));
+            LazyLock::new(|| read(&[include_str!("en.toml"), include_str!("verdict.en.toml")]));
         static CHINESE: LazyLock<HashMap<String, String>> =
-            LazyLock::new(|| read(include_str!("zh.toml")));
+            LazyLock::new(|| read(&[include_str!("zh.toml"), include_str!("verdict.zh.toml")]));
         match self {
             Self::English => &ENGLISH,
             Self::Chinese => &CHINESE,
@@ -51,7 +51,7 @@ impl Language {
 }
 
 /// Flattens nested tables: `[lookup] title = ".."` has the key `lookup.title`.
-fn read(source: &str) -> HashMap<String, String> {
+fn read(sources: &[&str]) -> HashMap<String, String> {
     fn flatten(prefix: &str, value: toml::Value, into: &mut HashMap<String, String>) {
         match value {
             toml::Value::Table(table) => {
@@ -66,9 +66,11 @@ fn read(source: &str) -> HashMap<String, String> {
             other => panic!("{prefix} is no text: {other}"),
         }
     }
-    let table: toml::Table = source.parse().expect("the embedded texts are TOML");
     let mut texts = HashMap::new();
-    flatten("", toml::Value::Table(table), &mut texts);
+    for source in sources {
+        let table: toml::Table = source.parse().expect("the embedded texts are TOML");
+        flatten("", toml::Value::Table(table), &mut texts);
+    }
     texts
 }
 
