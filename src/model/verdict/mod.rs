@@ -5,11 +5,13 @@
 //! on and what is missing.
 
 mod flags;
+mod summary;
 mod tally;
 
 use serde::Serialize;
 
 pub use flags::{Flag, LateClock};
+pub use summary::{ClockCount, Summary};
 
 use super::date::Date;
 use super::event::{DonorKind, EvidenceKind};
