@@ -5,6 +5,7 @@ mod keys;
 mod notes;
 mod rules;
 mod store_contract;
+mod tidy;
 mod tree;
 mod util;
 mod verdict;

@@ -387,7 +387,11 @@ fn headline(gift: &Gift, tally: &Tally, flags: &[Flag]) -> Headline {
     if tally.other_unit > 0 {
         return Headline::ReachedAnotherUnit;
     }
-    let paper = gift.evidence.iter().any(|e| e.kind == EvidenceKind::PaperReceipt);
+    // Any party may attest; only one that has had to do with the gift can make it "claimed".
+    let paper = gift
+        .evidence
+        .iter()
+        .any(|e| e.kind == EvidenceKind::PaperReceipt && gift.journey.contains(&e.by));
     if tally.moving > tally.claimed && !paper {
         return Headline::OnTheWay;
     }
