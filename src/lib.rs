@@ -4,5 +4,7 @@
 pub mod bundle;
 pub mod cli;
 pub mod keyfile;
+pub mod ledger;
 pub mod model;
 pub mod store;
+pub mod writer;

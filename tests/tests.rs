@@ -2,6 +2,7 @@
 mod bundle_zip;
 mod keyfile;
 mod keys;
+mod ledger;
 mod notes;
 mod rules;
 mod store_contract;

@@ -1,0 +1,98 @@
+//! How a ledger grows: by an event at a time in memory, by a commit for good.
+
+use std::path::Path;
+
+use crate::model::date::UnixMs;
+use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, OpenEvent, Place};
+use crate::model::event::SUBJECTS_MAX;
+use crate::model::key::SecretKey;
+use crate::model::state::Recorded;
+use crate::model::violation::Violation;
+use crate::store::CommitError;
+
+use super::error::{LedgerError, io};
+use super::{Ledger, published};
+
+/// Why an event was not appended; nothing has changed.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    /// It breaks a rule.
+    Violation(Violation),
+    /// It touches more subjects than an entry can link.
+    TooManySubjects { count: usize },
+    /// Its entry would be too long.
+    EntryTooLarge { len: usize },
+    /// An earlier entry, which a rule needs, could not be read.
+    Log(LedgerError),
+}
+
+impl Ledger {
+    /// Appends an event in memory. Its signatures have been checked.
+    pub(crate) fn append(&mut self, event: OpenEvent, now: UnixMs) -> Result<Place, AppendError> {
+        let recorded_at = now.max(self.state.recorded_at);
+        let recorded = Recorded { index: self.state.size, recorded_at, event };
+        let subjects = self.state.subjects(&recorded.event, &self.log);
+        if let Some(fault) = self.log.take_fault() {
+            return Err(AppendError::Log(fault));
+        }
+        if subjects.len() > SUBJECTS_MAX {
+            return Err(AppendError::TooManySubjects { count: subjects.len() });
+        }
+        let header = Header {
+            index: recorded.index,
+            previous: self.state.last_leaf,
+            recorded_at,
+            links: self.state.links(&subjects),
+        };
+        let bytes = Entry { header, event: recorded.event.signed.clone() }.to_bytes();
+        if bytes.len() > ENTRY_LEN_MAX {
+            return Err(AppendError::EntryTooLarge { len: bytes.len() });
+        }
+        self.state.apply(&recorded, &self.log).map_err(|violation| {
+            // A rule that could not look back has seen less than there is.
+            self.log.take_fault().map_or(AppendError::Violation(violation), AppendError::Log)
+        })?;
+        let leaf = self.log.append(bytes);
+        self.state.advance(&recorded, leaf, &subjects);
+        Ok(Place { index: recorded.index, leaf })
+    }
+
+    /// Whether entries were appended that no commit has made durable.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.log.size() > self.checkpoint().checkpoint().size
+    }
+
+    /// Makes all that was appended durable. The key must be the operator's as of now.
+    ///
+    /// After an error the ledger in memory is ahead of the store: [`Self::reload`] it, or stop.
+    pub(crate) fn commit(&mut self, key: &SecretKey) -> Result<(), CommitError> {
+        let valid = self.state.parties.operator_key_at(self.log.size());
+        assert_eq!(valid, key.public().into(), "the sequencer holds the operator's key");
+        self.log.commit(key)
+    }
+
+    /// Reads everything from the store again.
+    pub(crate) fn reload(&mut self) -> Result<(), LedgerError> {
+        *self = Self::over(self.log.store().clone(), self.folder.as_deref())?;
+        Ok(())
+    }
+
+    /// Writes the trust file, for others to take away; one that is there stays as it is.
+    pub(crate) fn write_trust_if_absent(&self, path: &Path) -> Result<(), LedgerError> {
+        if path.symlink_metadata().is_ok() {
+            return Ok(());
+        }
+        let trust = self.trust()?.to_string();
+        published::replace(path, trust.as_bytes()).map_err(io("writing the trust file"))
+    }
+
+    /// Lets the newest checkpoint leave the process.
+    pub(crate) fn publish(&self, mark: Option<&Path>) -> Result<(), LedgerError> {
+        let checkpoint = self.checkpoint().to_string();
+        let write = |path: &Path| published::replace(path, checkpoint.as_bytes());
+        // The mark comes first: nobody sees a checkpoint that it does not know.
+        mark.map_or(Ok(()), write).map_err(io("writing the operator's mark"))?;
+        let file = self.folder.as_ref().map(|folder| folder.join(published::CHECKPOINT_FILE));
+        file.map_or(Ok(()), |file| write(&file)).map_err(io("publishing"))
+    }
+}

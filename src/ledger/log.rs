@@ -1,0 +1,452 @@
+//! The log of a ledger: its entries and its tree, read from a store and checked against the head.
+//!
+//! The head of the store *is* the signed checkpoint, byte for byte. All else follows from its size:
+//!
+//! - bundle `i` and the tiles of level `l` for every full run of 256 entries or hashes;
+//! - the entries after the last full bundle in *runs*, one a commit: the first begins where the
+//!   last bundle ends, each next one where the one before it ends.
+//!
+//! A commit of one event so writes one run of one entry, and the checkpoint. Partial tiles are
+//! not stored: `open` computes them from the entries and tiles at the right edge, and compares the
+//! root that follows with the checkpoint's.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
+use crate::model::entry::{Entry, NO_LEAF};
+use crate::model::event::Statement;
+use crate::model::hash::{HASH_LEN, LeafHash, NodeHash, leaf_hash, node_hash};
+use crate::model::ident::{EntryIndex, KeyBytes};
+use crate::model::key::SecretKey;
+use crate::model::merkle::{
+    Frontier, NodeSource, TILE_HEIGHT, TileNodeError, TileNodes, TreeBuilder,
+};
+use crate::model::note::{KeyKind, VerifierKey, VerifierKeyError};
+use crate::model::policy::Policy;
+use crate::model::state::{History, Recorded};
+use crate::model::tile::{BundleCoord, EntryBundle, TILE_WIDTH, TileLayout, push_entry};
+use crate::model::trust::TrustFile;
+use crate::store::{Commit, CommitError, ObjectName, Store};
+
+use super::cache::Cache;
+use super::error::LedgerError;
+
+const WIDTH: u64 = TILE_WIDTH as u64;
+
+/// An entry after the last full bundle.
+#[derive(Clone, Debug)]
+struct TailEntry {
+    leaf: LeafHash,
+    bytes: Arc<Vec<u8>>,
+}
+
+/// The log of a ledger, open for reading from any number of threads.
+///
+/// Every entry that it gives out has the leaf hash that the tree holds in its place.
+pub struct Log {
+    store: Arc<dyn Store>,
+    /// The head of the store.
+    checkpoint: SignedCheckpoint,
+    tree: TreeBuilder,
+    tail: Vec<TailEntry>,
+    /// The first indexes of the runs in which the stored part of the tail lies.
+    runs: Vec<u64>,
+    /// Full bundles and tiles that no commit has stored yet.
+    fresh: BTreeMap<ObjectName, Arc<Vec<u8>>>,
+    cache: Arc<Cache>,
+    /// What went wrong while a rule looked back, which [`History`] cannot say.
+    fault: Mutex<Option<LedgerError>>,
+}
+
+impl Log {
+    /// Reads the head and the right edge of the tree. The head's signature is not checked here:
+    /// whose key it must be of follows from the entries.
+    pub(super) fn open(store: Arc<dyn Store>) -> Result<Self, LedgerError> {
+        let head = store.head()?.ok_or(LedgerError::Empty)?;
+        let checkpoint = SignedCheckpoint::parse(&head)?;
+        let size = checkpoint.checkpoint().size;
+        if size == 0 {
+            return Err(LedgerError::Empty);
+        }
+        let mut log = Self {
+            store,
+            checkpoint,
+            tree: TreeBuilder::new(),
+            tail: Vec::new(),
+            runs: Vec::new(),
+            fresh: BTreeMap::new(),
+            cache: Arc::default(),
+            fault: Mutex::new(None),
+        };
+        log.read_tail(size)?;
+        log.read_tree(size)?;
+        if log.tree.root() != log.checkpoint.checkpoint().root {
+            return Err(LedgerError::Root);
+        }
+        Ok(log)
+    }
+
+    fn read_tail(&mut self, size: u64) -> Result<(), LedgerError> {
+        let mut next = size - size % WIDTH;
+        while next < size {
+            let object = ObjectName::Tail { first: next };
+            let run = self.store.read(&object)?.ok_or(LedgerError::Missing { object })?;
+            self.runs.push(next);
+            let entries = split_run(&run).ok_or(LedgerError::Damaged { object })?;
+            next += entries.len() as u64;
+            if entries.is_empty() || next > size {
+                return Err(LedgerError::Damaged { object });
+            }
+            self.tail.extend(entries.into_iter().map(|bytes| TailEntry {
+                leaf: leaf_hash(bytes),
+                bytes: Arc::new(bytes.to_vec()),
+            }));
+        }
+        Ok(())
+    }
+
+    /// Computes the partial tile of each level from the full tiles below it.
+    fn read_tree(&mut self, size: u64) -> Result<(), LedgerError> {
+        let mut partial = vec![self.tail.iter().map(|entry| entry.leaf.into()).collect()];
+        for level in 1..TileLayout::of_size(size).level_count() {
+            let nodes = size >> (TILE_HEIGHT * level);
+            let below = |index| self.full_tile(level - 1, index);
+            let hashes = (nodes - nodes % WIDTH..nodes).map(|index| tile_root(&below(index)?));
+            partial.push(hashes.collect::<Result<Vec<NodeHash>, LedgerError>>()?);
+        }
+        self.tree =
+            TreeBuilder::from_partial_tiles(size, partial).map_err(|_| LedgerError::Root)?;
+        Ok(())
+    }
+
+    /// The same log as it is now, to be read while this one grows.
+    ///
+    /// It holds on to the store: the folder stays open and locked as long as it lives.
+    pub fn snapshot(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            checkpoint: self.checkpoint.clone(),
+            tree: self.tree.clone(),
+            tail: self.tail.clone(),
+            runs: self.runs.clone(),
+            fresh: self.fresh.clone(),
+            cache: Arc::clone(&self.cache),
+            fault: Mutex::new(None),
+        }
+    }
+
+    /// The newest durable checkpoint.
+    pub fn checkpoint(&self) -> &SignedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// The number of entries.
+    pub fn size(&self) -> u64 {
+        self.tree.size()
+    }
+
+    /// The name of the log.
+    pub fn origin(&self) -> &Origin {
+        &self.checkpoint.checkpoint().origin
+    }
+
+    /// The entry at an index.
+    ///
+    /// # Errors
+    /// `ledger/no-entry`, `ledger/missing`, `ledger/damaged`, `ledger/entry`, and the store's.
+    pub fn entry(&self, index: EntryIndex) -> Result<Entry, LedgerError> {
+        let malformed = |malformed| LedgerError::Entry { index, malformed };
+        Entry::from_bytes(&self.entry_bytes(index)?).map_err(malformed)
+    }
+
+    /// The bytes of the entry at an index.
+    ///
+    /// # Errors
+    /// As [`Self::entry`], but for `ledger/entry`.
+    pub fn entry_bytes(&self, index: EntryIndex) -> Result<Vec<u8>, LedgerError> {
+        if let Some(entry) = self.tail_entry(index)? {
+            return Ok(entry.bytes.to_vec());
+        }
+        let object = ObjectName::Bundle(index / WIDTH);
+        let damaged = || LedgerError::Damaged { object };
+        let bundle = self.object(object)?;
+        let coord = BundleCoord::new(index / WIDTH, TILE_WIDTH).ok_or_else(damaged)?;
+        let entries = EntryBundle::parse(&bundle, &coord).map_err(|_| damaged())?;
+        let bytes = entries.entries().nth(place(index)).ok_or_else(damaged)?;
+        if leaf_hash(bytes) != self.leaf(index)? {
+            return Err(damaged());
+        }
+        Ok(bytes.to_vec())
+    }
+
+    /// The leaf hash of the entry at an index.
+    ///
+    /// # Errors
+    /// `ledger/no-entry`, `ledger/missing`, `ledger/damaged`, and the store's.
+    pub fn leaf(&self, index: EntryIndex) -> Result<LeafHash, LedgerError> {
+        if let Some(entry) = self.tail_entry(index)? {
+            return Ok(entry.leaf);
+        }
+        let tile = self.full_tile(0, index / WIDTH)?;
+        Ok(LeafHash::from_bytes(*tile[place(index)].as_bytes()))
+    }
+
+    /// The entry among those after the last full bundle; `None` if it is in a bundle.
+    fn tail_entry(&self, index: EntryIndex) -> Result<Option<&TailEntry>, LedgerError> {
+        let size = self.size();
+        if index >= size {
+            return Err(LedgerError::NoEntry { index, size });
+        }
+        let bundled = size - self.tail.len() as u64;
+        Ok(index.checked_sub(bundled).map(|at| &self.tail[place(at)]))
+    }
+
+    /// The entry at an index, as the rules see it.
+    ///
+    /// # Errors
+    /// As [`Self::entry`].
+    pub fn recorded(&self, index: EntryIndex) -> Result<Recorded, LedgerError> {
+        let entry = self.entry(index)?;
+        let genesis = if index == 0 { NO_LEAF } else { self.leaf(0)? };
+        let malformed = |malformed| LedgerError::Entry { index, malformed };
+        let event = entry.event.open(&genesis).map_err(malformed)?;
+        Ok(Recorded { index, recorded_at: entry.header.recorded_at, event })
+    }
+
+    /// What whoever trusts this log would pin: its name, entry 0, the operator key named there, no
+    /// witnesses, and this checkpoint as the newest.
+    ///
+    /// # Errors
+    /// Those of reading entry 0, and `ledger/trust`.
+    pub fn trust_as_of(&self, newest: &SignedCheckpoint) -> Result<TrustFile, LedgerError> {
+        let genesis = self.recorded(0)?;
+        let Some(Statement::LedgerCreated(created)) = &genesis.event.statement else {
+            return Err(LedgerError::Damaged { object: ObjectName::Bundle(0) });
+        };
+        let operator = verifier_key(self.origin(), &created.operator.key)
+            .map_err(|error| LedgerError::Trust(error.into()))?;
+        let policy = Policy::parse(b"quorum none\n").expect("the smallest policy there is");
+        let trust = TrustFile::new(self.origin().clone(), self.leaf(0)?, operator, policy)?;
+        Ok(trust.with_newest(newest.clone())?)
+    }
+
+    /// MTH of the first `size` entries, at least one and at most all.
+    pub(super) fn root_at(&self, size: u64) -> Result<NodeHash, LedgerError> {
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        let mut subtrees = Vec::new();
+        let mut begin = 0;
+        for level in (0..u64::BITS as u8).rev().filter(|level| size >> level & 1 == 1) {
+            let node = nodes.node(level, begin >> level).map_err(|error| match error {
+                TileNodeError::Read(error) => error,
+                TileNodeError::TooNarrow { level, index, .. } => {
+                    LedgerError::Damaged { object: ObjectName::Tile { level, index } }
+                }
+            })?;
+            subtrees.push(node);
+            begin += 1 << level;
+        }
+        Ok(Frontier::from_subtrees(size, subtrees).map_err(|_| LedgerError::Root)?.root())
+    }
+
+    /// The hashes of a tile, as many as the tree has there.
+    pub(super) fn tile(&self, level: u8, index: u64) -> Result<Vec<NodeHash>, LedgerError> {
+        if index < (self.size().checked_shr(8 * (u32::from(level) + 1)).unwrap_or(0)) {
+            return self.full_tile(level, index);
+        }
+        let mut partial = self.tree.partial_tiles();
+        let tile = partial.find(|tile| tile.level == level && tile.index == index);
+        let object = ObjectName::Tile { level, index };
+        Ok(tile.ok_or(LedgerError::Missing { object })?.hashes)
+    }
+
+    fn full_tile(&self, level: u8, index: u64) -> Result<Vec<NodeHash>, LedgerError> {
+        let object = ObjectName::Tile { level, index };
+        let bytes = self.object(object)?;
+        let (hashes, rest) = bytes.as_chunks::<HASH_LEN>();
+        if hashes.len() != usize::from(TILE_WIDTH) || !rest.is_empty() {
+            return Err(LedgerError::Damaged { object });
+        }
+        Ok(hashes.iter().copied().map(NodeHash::from_bytes).collect())
+    }
+
+    /// The first `width` entries of a bundle, as a bundle; at least so many must be there.
+    pub(super) fn bundle(&self, coord: &BundleCoord) -> Result<Vec<u8>, LedgerError> {
+        let object = ObjectName::Bundle(coord.index());
+        let damaged = || LedgerError::Damaged { object };
+        let mut bytes = Vec::new();
+        let mut add = |entry: &[u8]| push_entry(&mut bytes, entry).map_err(|_| damaged());
+        let width = usize::from(coord.width());
+        if coord.index() < self.size() / WIDTH {
+            let stored = self.object(object)?;
+            if coord.width() == TILE_WIDTH {
+                return Ok(stored.to_vec());
+            }
+            let full = BundleCoord::new(coord.index(), TILE_WIDTH).ok_or_else(damaged)?;
+            let entries = EntryBundle::parse(&stored, &full).map_err(|_| damaged())?;
+            entries.entries().take(width).try_for_each(&mut add)?;
+        } else if coord.index() == self.size() / WIDTH && width <= self.tail.len() {
+            self.tail[..width].iter().try_for_each(|entry| add(&entry.bytes))?;
+        } else {
+            return Err(LedgerError::Missing { object });
+        }
+        Ok(bytes)
+    }
+
+    fn object(&self, name: ObjectName) -> Result<Arc<Vec<u8>>, LedgerError> {
+        if let Some(bytes) = self.fresh.get(&name) {
+            return Ok(Arc::clone(bytes));
+        }
+        if let Some(bytes) = self.cache.get(&name) {
+            return Ok(bytes);
+        }
+        let bytes = self.store.read(&name)?.ok_or(LedgerError::Missing { object: name })?;
+        let bytes = Arc::new(bytes);
+        self.cache.put(name, &bytes);
+        Ok(bytes)
+    }
+
+    /// What went wrong while a rule looked back, if anything did since this was asked last.
+    pub(super) fn take_fault(&self) -> Option<LedgerError> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn looked_back<T>(&self, result: Result<T, LedgerError>) -> Option<T> {
+        match result {
+            Ok(found) => Some(found),
+            Err(LedgerError::NoEntry { .. }) => None,
+            Err(error) => {
+                *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Appends an entry in memory; [`Self::commit`] makes it durable.
+    pub(super) fn append(&mut self, bytes: Vec<u8>) -> LeafHash {
+        let leaf = leaf_hash(&bytes);
+        for tile in self.tree.append(leaf) {
+            let name = ObjectName::Tile { level: tile.level, index: tile.index };
+            let bytes = tile.hashes.iter().flat_map(|hash| *hash.as_bytes()).collect();
+            self.fresh.insert(name, Arc::new(bytes));
+        }
+        self.tail.push(TailEntry { leaf, bytes: Arc::new(bytes) });
+        if self.tail.len() == usize::from(TILE_WIDTH) {
+            let name = ObjectName::Bundle(self.size() / WIDTH - 1);
+            let entries = std::mem::take(&mut self.tail);
+            self.fresh.insert(name, Arc::new(join_run(&entries)));
+        }
+        leaf
+    }
+
+    /// Makes all that was appended durable, under a checkpoint that this key signs.
+    ///
+    /// After an error the log in memory is ahead of the store and of no more use.
+    pub(super) fn commit(&mut self, key: &SecretKey) -> Result<(), CommitError> {
+        let stored = self.checkpoint.checkpoint().size;
+        let bundled = self.size() - self.tail.len() as u64;
+        let mut put: Vec<(ObjectName, Vec<u8>)> = std::mem::take(&mut self.fresh)
+            .into_iter()
+            .map(|(name, bytes)| (name, Arc::unwrap_or_clone(bytes)))
+            .collect();
+        // Entries up to the end of the last full bundle are in bundles now.
+        let outgrown = bundled > stored - stored % WIDTH;
+        let drop_tails = if outgrown { std::mem::take(&mut self.runs) } else { Vec::new() };
+        let first = stored.max(bundled);
+        if first < self.size() {
+            put.push((ObjectName::Tail { first }, join_run(&self.tail[place(first - bundled)..])));
+            self.runs.push(first);
+        }
+        let checkpoint = sign(self.origin().clone(), &self.tree, key);
+        let (old, new) = (self.checkpoint.to_string(), checkpoint.to_string());
+        self.store.commit(&Commit {
+            put,
+            drop_tails,
+            expected_head: Some(old.as_bytes()),
+            head: new.as_bytes(),
+        })?;
+        self.checkpoint = checkpoint;
+        Ok(())
+    }
+
+    /// A store for the same log, to begin anew after a failed commit.
+    pub(super) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}
+
+impl History for Log {
+    fn event(&self, index: EntryIndex) -> Option<Recorded> {
+        self.looked_back(self.recorded(index))
+    }
+
+    fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
+        self.looked_back(Log::leaf(self, index))
+    }
+}
+
+/// The objects and the head of a log that holds only this entry.
+pub(super) fn first_commit(
+    origin: Origin,
+    entry: &[u8],
+    key: &SecretKey,
+) -> (Vec<(ObjectName, Vec<u8>)>, SignedCheckpoint) {
+    let mut tree = TreeBuilder::new();
+    let leaf = leaf_hash(entry);
+    tree.append(leaf);
+    let run = join_run(&[TailEntry { leaf, bytes: Arc::new(entry.to_vec()) }]);
+    (vec![(ObjectName::Tail { first: 0 }, run)], sign(origin, &tree, key))
+}
+
+/// Signs the head of this tree.
+fn sign(origin: Origin, tree: &TreeBuilder, key: &SecretKey) -> SignedCheckpoint {
+    sign_checkpoint(Checkpoint { origin, size: tree.size(), root: tree.root() }, key)
+}
+
+/// Signs a checkpoint. The same checkpoint gives the same bytes.
+pub(super) fn sign_checkpoint(checkpoint: Checkpoint, key: &SecretKey) -> SignedCheckpoint {
+    checkpoint.sign(&ed25519_dalek::SigningKey::from_bytes(key.seed()))
+}
+
+/// The operator's key under the name of its log.
+pub(super) fn verifier_key(
+    origin: &Origin,
+    key: &KeyBytes,
+) -> Result<VerifierKey, VerifierKeyError> {
+    let key = ed25519_dalek::VerifyingKey::from_bytes(key.as_bytes())
+        .map_err(|_| VerifierKeyError::Point)?;
+    VerifierKey::new(origin.key_name().clone(), KeyKind::Ed25519, key)
+}
+
+/// The place of an entry or hash in its bundle, tile or tail.
+fn place(index: u64) -> usize {
+    (index % WIDTH) as usize
+}
+
+/// The root over the hashes of a full tile.
+fn tile_root(hashes: &[NodeHash]) -> Result<NodeHash, LedgerError> {
+    let tile = TileNodes::new(|_, _| Ok::<_, LedgerError>(hashes));
+    let half = |index| tile.node(TILE_HEIGHT - 1, index).map_err(|_| LedgerError::Root);
+    Ok(node_hash(&half(0)?, &half(1)?))
+}
+
+/// Entries as they stand in a run or a bundle: u16 big-endian length, then the entry.
+fn join_run(entries: &[TailEntry]) -> Vec<u8> {
+    let mut run = Vec::new();
+    for entry in entries {
+        push_entry(&mut run, &entry.bytes).expect("no entry is longer than its limit");
+    }
+    run
+}
+
+/// The entries of a run; `None` if it does not end with its last entry.
+fn split_run(mut run: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut entries = Vec::new();
+    while !run.is_empty() {
+        let (len, rest) = run.split_first_chunk::<2>()?;
+        let (entry, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
+        entries.push(entry);
+        run = rest;
+    }
+    Some(entries)
+}

@@ -1,0 +1,269 @@
+//! A ledger folder: the log, and the state that follows from it.
+//!
+//! ```text
+//! giftproof-ledger, giftproof-mark, log/   the store, see `store`
+//! checkpoint                               the newest checkpoint, as others see it
+//! giftproof.trust                          the trust file as of the ledger's creation
+//! index/state                              the derived index, deletable
+//! ```
+//!
+//! - [`Log`]: entries, tree and checkpoint, checked against one another.
+//! - [`Ledger`]: the log with the state; what the writer grows, and what is open for reading.
+//!
+//! Opening reads the head and the right edge of the tree, takes the state from the index and
+//! replays what the index does not know. Older entries are checked when they are read. Signatures
+//! of events are not checked again here: that is the auditor's work.
+
+mod append;
+mod cache;
+mod error;
+mod export;
+mod index;
+mod log;
+mod published;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model::checkpoint::{Origin, SignedCheckpoint};
+use crate::model::date::UnixMs;
+use crate::model::encoding::Malformed;
+use crate::model::entry::{Entry, Header, Link, Links, NO_LEAF, OpenEvent};
+use crate::model::event::{Anchor, Statement};
+use crate::model::hash::LeafHash;
+use crate::model::ident::EntryIndex;
+use crate::model::key::SecretKey;
+use crate::model::state::{History, Recorded, State};
+use crate::model::subject::Subject;
+use crate::model::trust::TrustFile;
+use crate::model::violation::{Code, Violation};
+use crate::store::{Commit, LocalStore, Store};
+
+pub(crate) use append::AppendError;
+pub use error::LedgerError;
+pub use log::Log;
+pub use published::CHECKPOINT_FILE;
+
+/// The file of the ledger folder with the trust file.
+pub const TRUST_FILE: &str = "giftproof.trust";
+
+/// A catch-up of so many entries is worth an index of its own.
+const CATCH_UP_WORTH_SAVING: u64 = 4096;
+
+/// A ledger that is open for reading.
+///
+/// It has the folder to itself: no other process can open it meanwhile.
+pub struct Ledger {
+    folder: Option<PathBuf>,
+    log: Log,
+    state: State,
+}
+
+impl Ledger {
+    /// Opens a ledger folder.
+    ///
+    /// # Errors
+    /// Those of the store; `ledger/missing`, `ledger/damaged`, `ledger/head`, `ledger/root`,
+    /// `ledger/head-signature`, `ledger/entry`, `ledger/rules` where it is damaged;
+    /// `ledger/rolled-back` and `ledger/forked` where it is not the one that was published.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        Self::over(Arc::new(LocalStore::open(dir)?), Some(dir))
+    }
+
+    /// Opens a ledger whose log is in this store, and whose other files are in `folder`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn over(store: Arc<dyn Store>, folder: Option<&Path>) -> Result<Self, LedgerError> {
+        let log = Log::open(store)?;
+        let known = folder.and_then(|folder| index::load(folder, &log));
+        Self::of_log(log, known, folder, &mut |_, _| {})
+    }
+
+    /// Builds the index of a ledger folder anew from its entries. `progress` is told the entries
+    /// that are done, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and `ledger/io` if the index cannot be written.
+    pub fn reindex(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, LedgerError> {
+        let log = Log::open(Arc::new(LocalStore::open(dir)?))?;
+        let ledger = Self::of_log(log, None, Some(dir), progress)?;
+        ledger.save_index()?;
+        Ok(ledger)
+    }
+
+    fn of_log(
+        log: Log,
+        known: Option<State>,
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, LedgerError> {
+        let indexed = known.as_ref().map_or(0, |state| state.size);
+        let state = replay(known, &log, progress)?;
+        let folder = folder.map(Path::to_path_buf);
+        let ledger = Self { folder, log, state };
+        ledger.check_head()?;
+        if let Some(folder) = &ledger.folder
+            && let Some(Ok(published)) = published::read(&folder.join(CHECKPOINT_FILE))?
+        {
+            published::check(&ledger.log, &published)?;
+        }
+        if ledger.state.size - indexed >= CATCH_UP_WORTH_SAVING {
+            // Derived: without it, the next opening takes as long as this one.
+            let _ = ledger.save_index();
+        }
+        Ok(ledger)
+    }
+
+    /// The head must be signed with the key that was the operator's at its last entry.
+    fn check_head(&self) -> Result<(), LedgerError> {
+        let checkpoint = self.checkpoint();
+        let key = self.state.parties.operator_key_at(checkpoint.checkpoint().size);
+        if checkpoint.checkpoint().origin.as_str() != self.state.origin.as_str() {
+            return Err(LedgerError::Origin);
+        }
+        let key = log::verifier_key(self.log.origin(), &key)
+            .map_err(|error| LedgerError::Trust(error.into()))?;
+        checkpoint.verify(&key, [])?;
+        Ok(())
+    }
+
+    /// Refuses to begin a ledger whose operator's mark is of another one.
+    pub(crate) fn check_mark_is_new(mark: &Path) -> Result<(), LedgerError> {
+        match published::read(mark)? {
+            None => Ok(()),
+            Some(_) => Err(LedgerError::MarkTaken),
+        }
+    }
+
+    /// Refuses a ledger that is behind the mark beside the operator's key.
+    pub(crate) fn check_mark(&self, mark: &Path) -> Result<(), LedgerError> {
+        match published::read(mark)? {
+            None => Ok(()),
+            Some(published) => {
+                published::check(&self.log, &published.map_err(LedgerError::MarkUnreadable)?)
+            }
+        }
+    }
+
+    /// Creates the log of a ledger in a store, by whatever way the store has for its first commit.
+    /// The genesis event has been checked at the gate.
+    pub(crate) fn begin<T, E: Into<LedgerError>>(
+        genesis: OpenEvent,
+        operator: &SecretKey,
+        recorded_at: UnixMs,
+        commit: impl FnOnce(&Commit<'_>) -> Result<T, E>,
+    ) -> Result<T, LedgerError> {
+        let rules = |violation| LedgerError::Rules { index: 0, violation };
+        let Some(Statement::LedgerCreated(created)) = &genesis.statement else {
+            let found = u64::from(genesis.signed.frame.kind);
+            return Err(rules(Violation::new(Code::GenesisPlace, (), found)));
+        };
+        let origin = Origin::parse(created.origin.as_str()).ok_or(LedgerError::Origin)?;
+        let (expected, found) = (created.operator.key, operator.public().into());
+        if expected != found {
+            return Err(LedgerError::WrongOperatorKey { expected, found });
+        }
+        let link = Link { subject: Subject::Root.hash(), number: 1, previous: None };
+        let header = Header {
+            index: 0,
+            previous: NO_LEAF,
+            recorded_at,
+            links: Links::new(vec![link]).expect("one link is below the limit"),
+        };
+        let entry = Entry { header, event: genesis.signed.clone() };
+        let recorded = Recorded { index: 0, recorded_at, event: genesis };
+        State::begin(&recorded, entry.leaf()).map_err(rules)?;
+        let (put, head) = log::first_commit(origin, &entry.to_bytes(), operator);
+        let head = head.to_string();
+        let first =
+            Commit { put, drop_tails: Vec::new(), expected_head: None, head: head.as_bytes() };
+        commit(&first).map_err(Into::into)
+    }
+
+    /// What follows from the entries.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The entries and the tree.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The entry at an index.
+    ///
+    /// # Errors
+    /// As [`Log::entry`].
+    pub fn entry(&self, index: EntryIndex) -> Result<Entry, LedgerError> {
+        self.log.entry(index)
+    }
+
+    /// The newest durable checkpoint.
+    pub fn checkpoint(&self) -> &SignedCheckpoint {
+        self.log.checkpoint()
+    }
+
+    /// The newest entry, for signers to name as the one that they had seen.
+    pub fn newest(&self) -> Anchor {
+        Anchor { index: self.state.size - 1, leaf: self.state.last_leaf }
+    }
+
+    /// What whoever trusts this ledger would pin now.
+    ///
+    /// # Errors
+    /// As [`Log::trust_as_of`].
+    pub fn trust(&self) -> Result<TrustFile, LedgerError> {
+        self.log.trust_as_of(self.checkpoint())
+    }
+
+    /// Writes the index, so that the next opening need not replay.
+    ///
+    /// # Errors
+    /// `ledger/io`.
+    pub fn save_index(&self) -> Result<(), LedgerError> {
+        self.folder.as_ref().map_or(Ok(()), |folder| index::save(folder, &self.state))
+    }
+}
+
+impl History for Ledger {
+    fn event(&self, index: EntryIndex) -> Option<Recorded> {
+        self.log.event(index)
+    }
+
+    fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
+        History::leaf(&self.log, index)
+    }
+}
+
+/// Goes on from a known state, or from entry 0, to the end of the log.
+fn replay(
+    known: Option<State>,
+    log: &Log,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<State, LedgerError> {
+    let rules = |index| move |violation| LedgerError::Rules { index, violation };
+    let mut state = match known {
+        Some(state) => state,
+        None => State::begin(&log.recorded(0)?, log.leaf(0)?).map_err(rules(0))?,
+    };
+    while state.size < log.size() {
+        let index = state.size;
+        let Entry { header, event } = log.entry(index)?;
+        let malformed = |malformed| LedgerError::Entry { index, malformed };
+        if header.index != index || header.previous != state.last_leaf {
+            return Err(malformed(Malformed::new(Code::ChainPrevious.as_str())));
+        }
+        let event = event.open(&state.genesis).map_err(malformed)?;
+        let recorded = Recorded { index, recorded_at: header.recorded_at, event };
+        let applied = state.apply(&recorded, log);
+        if let Some(fault) = log.take_fault() {
+            return Err(fault);
+        }
+        applied.map_err(rules(index))?;
+        let subjects: Vec<_> = header.links.iter().map(|link| link.subject).collect();
+        state.advance_by_hash(index, header.recorded_at, log.leaf(index)?, &subjects);
+        progress(state.size, log.size());
+    }
+    Ok(state)
+}

@@ -1,0 +1,260 @@
+//! What the writer asks of an event before the rules do, without looking into the ledger.
+//!
+//! Runs in the thread of whoever submits, so that many submitters check their signatures at the
+//! same time. Some of it binds the gate only, never an auditor (spec section 9): normal form C,
+//! the clock, and kinds that this build does not know.
+
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
+
+use serde_json::Value;
+use thiserror::Error;
+use unicode_normalization::is_nfc;
+
+use crate::model::date::UnixMs;
+use crate::model::entry::{OpenEvent, SignedEvent};
+use crate::model::event::{Correction, Statement};
+use crate::model::hash::LeafHash;
+use crate::model::ident::KeyBytes;
+use crate::model::key::{KeyFault, PublicKey};
+use crate::model::signature::{Signature, SignatureFault, verify_at_gate};
+
+use super::Refused;
+
+/// How far ahead of the writer's clock an event may have been signed, in milliseconds.
+pub const SIGNED_AHEAD_MAX_MS: u64 = 10 * 60 * 1000;
+
+/// The most checked keys that are remembered.
+const KEYS_MAX: usize = 65_536;
+
+/// Why the gate alone refuses an event.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum GateFault {
+    /// `gate/unknown-kind`: a kind or version of statement that this build does not know.
+    #[error("this version does not know events of kind {kind}, version {version}")]
+    UnknownKind { kind: u16, version: u16 },
+    /// `gate/not-nfc`: a text is not in Unicode normal form C.
+    #[error("a text is not in Unicode normal form C: {text}")]
+    NotNfc { text: String },
+    /// `gate/signed-in-future`: signed later than the writer's clock allows.
+    #[error("signed at {signed_at}, but it is {now}: a clock is wrong")]
+    SignedInFuture { signed_at: UnixMs, now: UnixMs },
+    /// `gate/too-many-subjects`: an entry cannot link so many gifts, parties and shipments.
+    #[error("the event touches {count} gifts, parties and shipments: split it")]
+    TooManySubjects { count: usize },
+    /// `gate/entry-too-large`: its entry would be too long.
+    #[error("the event's entry would have {len} bytes: split the event")]
+    EntryTooLarge { len: usize },
+    /// `gate/operator-key`: a new operator key comes only with its secret half, which signs the
+    /// next checkpoint.
+    #[error("the operator's key changes only together with the new secret key")]
+    OperatorKey,
+}
+
+impl GateFault {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownKind { .. } => "gate/unknown-kind",
+            Self::NotNfc { .. } => "gate/not-nfc",
+            Self::SignedInFuture { .. } => "gate/signed-in-future",
+            Self::TooManySubjects { .. } => "gate/too-many-subjects",
+            Self::EntryTooLarge { .. } => "gate/entry-too-large",
+            Self::OperatorKey => "gate/operator-key",
+        }
+    }
+}
+
+/// What is amiss with a signer's line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SignerFault {
+    /// The key is no valid public key.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// The signature is not valid, or not for the gate.
+    #[error(transparent)]
+    Signature(#[from] SignatureFault),
+}
+
+/// Something that its signer may not have meant; the event is accepted all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `warning/telephone`: looks like a mobile telephone number, and will be public for ever.
+    Telephone { text: String },
+    /// `warning/resident-id`: looks like a resident identity number, and will be public for ever.
+    ResidentId { text: String },
+}
+
+impl Warning {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Telephone { .. } => "warning/telephone",
+            Self::ResidentId { .. } => "warning/resident-id",
+        }
+    }
+}
+
+/// An event that has passed: parsed, and every signature valid.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) event: OpenEvent,
+    /// A rule of the gate that it breaks. An event that is in the log already is not held to them:
+    /// it may have come in under an older version.
+    pub(super) fault: Option<GateFault>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// The gate of one ledger.
+#[derive(Debug)]
+pub(super) struct Gate {
+    genesis: LeafHash,
+    /// Keys that have been found valid, since the check costs as much as a signature.
+    keys: RwLock<HashSet<PublicKey>>,
+}
+
+impl Gate {
+    /// The gate of the ledger with this entry 0.
+    pub(super) fn new(genesis: LeafHash) -> Self {
+        Self { genesis, keys: RwLock::default() }
+    }
+
+    /// Reads an event and checks its signatures.
+    ///
+    /// # Errors
+    /// `Refused::Malformed`, `Refused::Signature`.
+    pub(super) fn check(&self, event: SignedEvent, now: UnixMs) -> Result<Checked, Refused> {
+        let event = event.open(&self.genesis)?;
+        let message = event.signed.frame.signing_message(&self.genesis);
+        let signatures = event.signed.signatures.iter().map(|bytes| Signature::from_bytes(*bytes));
+        for (position, (signer, signature)) in event.head.signers.iter().zip(signatures).enumerate()
+        {
+            let valid = self.public_key(&signer.key).map_err(SignerFault::Key).and_then(|key| {
+                verify_at_gate(&message, &key, &signature).map_err(SignerFault::Signature)
+            });
+            valid.map_err(|fault| Refused::Signature { position, key: signer.key, fault })?;
+        }
+        let texts = texts(&event);
+        let fault = fault(&event, &texts, now);
+        Ok(Checked {
+            fault,
+            warnings: texts.iter().filter_map(|text| warning(text)).collect(),
+            event,
+        })
+    }
+
+    fn public_key(&self, key: &KeyBytes) -> Result<PublicKey, KeyFault> {
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(key).copied();
+        if let Some(key) = known {
+            return Ok(key);
+        }
+        let checked = key.check()?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        if keys.len() >= KEYS_MAX {
+            keys.clear();
+        }
+        keys.insert(checked);
+        Ok(checked)
+    }
+}
+
+fn fault(event: &OpenEvent, texts: &[String], now: UnixMs) -> Option<GateFault> {
+    if event.statement.is_none() {
+        let (kind, version) = (event.signed.frame.kind, event.signed.frame.version);
+        return Some(GateFault::UnknownKind { kind, version });
+    }
+    if let Some(text) = texts.iter().find(|text| !is_nfc(text)) {
+        return Some(GateFault::NotNfc { text: text.clone() });
+    }
+    let signed_at = event.head.signed_at;
+    let ahead = signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS);
+    ahead.then_some(GateFault::SignedInFuture { signed_at, now })
+}
+
+/// Every text of an event, and, among them, its codes, handles and hashes.
+fn texts(event: &OpenEvent) -> Vec<String> {
+    let value = |value: Result<Value, _>| value.expect("events are made of plain values");
+    let mut texts = Vec::new();
+    collect(value(serde_json::to_value(&event.head)), &mut texts);
+    if let Some(statement) = &event.statement {
+        collect(value(serde_json::to_value(statement)), &mut texts);
+        if let Statement::Correction(correction) = statement {
+            // The new statement stands in the correction as bytes.
+            let replacement = Correction::replacement(correction).ok().flatten();
+            collect(value(serde_json::to_value(&replacement)), &mut texts);
+        }
+    }
+    texts
+}
+
+fn collect(value: Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text),
+        Value::Array(values) => values.into_iter().for_each(|value| collect(value, texts)),
+        Value::Object(fields) => fields.into_iter().for_each(|(_, value)| collect(value, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Looks for numbers of persons among the runs of letters and digits of a text; hashes and keys
+/// are longer runs than these.
+fn warning(text: &str) -> Option<Warning> {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).find_map(|run| {
+        if is_telephone(run) {
+            Some(Warning::Telephone { text: text.to_owned() })
+        } else if is_resident_id(run) {
+            Some(Warning::ResidentId { text: text.to_owned() })
+        } else {
+            None
+        }
+    })
+}
+
+/// A mobile number of mainland China: 11 digits that begin with 13 to 19, perhaps after 86.
+fn is_telephone(run: &str) -> bool {
+    let digits = run.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(run).as_bytes();
+    digits.len() == 11
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits[0] == b'1'
+        && digits[1] >= b'3'
+}
+
+/// A resident identity number: 17 digits and a check digit, ISO 7064 MOD 11-2 (GB 11643-1999).
+fn is_resident_id(run: &str) -> bool {
+    let run = run.as_bytes();
+    if run.len() != 18 || !run[..17].iter().all(u8::is_ascii_digit) {
+        return false;
+    }
+    let last = match run[17] {
+        b'X' | b'x' => 10,
+        digit if digit.is_ascii_digit() => u32::from(digit - b'0'),
+        _ => return false,
+    };
+    let sum = run[..17].iter().fold(0, |sum, digit| (sum + u32::from(digit - b'0')) * 2 % 11);
+    (sum + last) % 11 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_persons_are_noticed() {
+        // The example of the standard, and the well-known one of teaching material.
+        for id in ["11010519491231002X", "440524188001010014"] {
+            assert!(is_resident_id(id), "{id}");
+            assert!(!is_resident_id(&id.replace("01", "10")), "{id}");
+        }
+        assert!(is_telephone("13800138000") && is_telephone("8613800138000"));
+        for number in ["12800138000", "1380013800", "23800138000", "138001380000", "9513800138000"]
+        {
+            assert!(!is_telephone(number), "{number}");
+        }
+        assert_eq!(warning("联系人13800138000，请来电").unwrap().code(), "warning/telephone");
+        assert_eq!(warning("id 11010519491231002x").unwrap().code(), "warning/resident-id");
+        assert_eq!(warning("lot 20200130, 3,980 pieces"), None);
+        assert_eq!(warning(&"1380013800".repeat(6)), None);
+    }
+}
