@@ -209,7 +209,7 @@ impl World {
             index: recorded.index,
             previous: self.state.last_leaf,
             recorded_at: self.now,
-            links: self.state.links(&subjects),
+            links: self.state.links(&subjects)?,
         };
         let entry = Entry { header, event: signed };
         self.state.apply(&recorded, &self.log)?;

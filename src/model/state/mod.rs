@@ -192,14 +192,26 @@ impl State {
     }
 
     /// The links that an event's entry must have now.
-    pub fn links(&self, subjects: &BTreeSet<Subject>) -> Links {
-        let link = |subject: &Subject| {
-            let subject = subject.hash();
-            let before = self.subjects.get(&subject);
+    ///
+    /// # Errors
+    /// `links/mismatch` when the event touches more subjects than an entry can link.
+    pub fn links(&self, subjects: &BTreeSet<Subject>) -> Result<Links, Violation> {
+        let hashes: Vec<SubjectHash> = subjects.iter().map(Subject::hash).collect();
+        let too_many = Violation::new(Code::LinksMismatch, SUBJECTS_MAX, hashes.len());
+        Links::new(self.links_by_hash(&hashes)).map_err(|_| too_many)
+    }
+
+    /// As [`Self::links`], by hashes that differ; the result is ordered by them. There may be more
+    /// than fit an entry.
+    pub fn links_by_hash(&self, subjects: &[SubjectHash]) -> Vec<Link> {
+        let link = |subject: &SubjectHash| {
+            let before = self.subjects.get(subject);
             let number = before.map_or(0, |(number, _)| *number) + 1;
-            Link { subject, number, previous: before.map(|(_, place)| *place) }
+            Link { subject: *subject, number, previous: before.map(|(_, place)| *place) }
         };
-        Links::new(subjects.iter().map(link).collect()).expect("the gate bounds the subjects")
+        let mut links: Vec<Link> = subjects.iter().map(link).collect();
+        links.sort_unstable_by_key(|link| link.subject);
+        links
     }
 
     /// Takes an entry's place in the log: every entry does, also one that the rules refuse.
