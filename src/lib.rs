@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod model;
 pub mod store;
 pub mod writer;
+pub mod verify;

@@ -1,5 +1,7 @@
 //! Public behaviour through the library and the real binary; one file a topic.
+mod audit;
 mod bundle_zip;
+mod forge;
 mod keyfile;
 mod keys;
 mod ledger;

@@ -1,0 +1,284 @@
+//! The parallel part of the audit: reads entry bundles and does all with them that needs nothing
+//! but their own bytes and the genesis hash (steps 3 to 6, for the most part).
+//!
+//! Runs of [`RUN`] bundles go to the workers in turn, and each worker hands its bundles on in their
+//! order through a channel of its own. So the order needs no sorting, and no more than a few
+//! slices of a run wait for each worker, however slow the rules are.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+use super::{AuditError, refusal};
+use crate::bundle::{LogSource, SourceError};
+use crate::model::encoding::Malformed;
+use crate::model::entry::{Entry, Header, NO_LEAF, OpenEvent};
+use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
+use crate::model::key::{KeyBytes, PublicKey};
+use crate::model::signature::{Signature, SignedMessage, verify_batch};
+use crate::model::subject::Subject;
+use crate::model::tile::{BundleCoord, EntryBundle, TileCoord, TileLayout};
+use crate::model::violation::{Code, Violation};
+
+/// Bundles in a run: 4,096 entries, so that mostly one run makes one batch of signatures.
+const RUN: u64 = 16;
+
+/// A slice of a run ends when it holds so many signatures, or so many bytes of entries.
+const SLICE_SIGNATURES: usize = 8_192;
+const SLICE_BYTES: usize = 16 << 20;
+
+/// How many judged keys a worker remembers, before it begins anew: about 5 MB.
+const KEYS_MAX: usize = 65_536;
+
+/// An entry bundle, read.
+pub(super) struct Prepared {
+    pub coord: BundleCoord,
+    pub contents: Contents,
+    /// The lowest tile over the same entries.
+    pub tile: Result<Vec<u8>, SourceError>,
+}
+
+/// What is in an entry bundle.
+pub(super) enum Contents {
+    Entries(Vec<PreparedEntry>),
+    /// No entries can be found in it.
+    Refused(Violation),
+    Failed(AuditError),
+}
+
+/// An entry with its leaf hash; read, if its bytes are the one spelling of an entry.
+pub(super) struct PreparedEntry {
+    pub leaf: LeafHash,
+    pub content: Result<Content, Malformed>,
+}
+
+/// An entry's parts, each read as far as it can be.
+pub(super) struct Content {
+    pub header: Header,
+    /// The number of the event's kind.
+    pub kind: u16,
+    pub event: Result<OpenEvent, Malformed>,
+    /// What the event touches, as far as it says so itself.
+    pub touched: Touched,
+    /// How many of the signers stand before the first whose signature is not valid.
+    pub bad_signer: Option<usize>,
+}
+
+/// Subjects, and their hashes.
+#[derive(Default)]
+pub(super) struct Touched {
+    pub subjects: BTreeSet<Subject>,
+    pub hashes: Vec<SubjectHash>,
+}
+
+impl Touched {
+    pub(super) fn new(subjects: BTreeSet<Subject>) -> Self {
+        Self { hashes: subjects.iter().map(Subject::hash).collect(), subjects }
+    }
+
+    /// What the operator's links say, where the event cannot tell.
+    pub(super) fn linked(header: &Header) -> Self {
+        let hashes = header.links.iter().map(|link| link.subject).collect();
+        Self { subjects: BTreeSet::new(), hashes }
+    }
+}
+
+/// What all workers need.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub source: &'a dyn LogSource,
+    pub layout: TileLayout,
+    pub genesis: LeafHash,
+}
+
+/// Where the prepared bundles come in, in the order of the log.
+pub(super) struct Intake {
+    inboxes: Vec<(Receiver<Vec<Prepared>>, VecDeque<Prepared>)>,
+}
+
+impl Intake {
+    /// Starts the workers. They end when the log, or the intake, does.
+    pub(super) fn start<'scope, 'a: 'scope>(
+        task: Task<'a>,
+        threads: NonZeroUsize,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Self {
+        let inbox = |first_run| {
+            let (slices, inbox) = sync_channel(1);
+            let worker = Worker { task, slices, keys: Keys::default() };
+            scope.spawn(move || worker.work(first_run, threads));
+            (inbox, VecDeque::new())
+        };
+        Self { inboxes: (0..threads.get() as u64).map(inbox).collect() }
+    }
+
+    /// Bundle `index`. To be called for each in turn, up to the first without entries.
+    pub(super) fn next(&mut self, index: u64) -> Prepared {
+        let worker = (index / RUN % self.inboxes.len() as u64) as usize;
+        let (inbox, waiting) = &mut self.inboxes[worker];
+        if waiting.is_empty() {
+            let slice = inbox.recv().expect("a worker goes on to the first bundle without entries");
+            waiting.extend(slice);
+        }
+        waiting.pop_front().expect("no worker sends an empty slice")
+    }
+}
+
+struct Worker<'a> {
+    task: Task<'a>,
+    slices: SyncSender<Vec<Prepared>>,
+    keys: Keys,
+}
+
+impl Worker<'_> {
+    fn work(mut self, first_run: u64, threads: NonZeroUsize) {
+        let bundle_count = self.task.layout.bundle_count();
+        for run in (first_run..bundle_count.div_ceil(RUN)).step_by(threads.get()) {
+            let end = bundle_count.min((run + 1) * RUN);
+            let mut slice = Vec::new();
+            let (mut signatures, mut bytes) = (0, 0);
+            for bundle in run * RUN..end {
+                let (prepared, len) = self.read(bundle);
+                let readable = match &prepared.contents {
+                    Contents::Entries(entries) => {
+                        signatures += entries.iter().map(signature_count).sum::<usize>();
+                        bytes += len;
+                        true
+                    }
+                    Contents::Refused(_) | Contents::Failed(_) => false,
+                };
+                slice.push(prepared);
+                let is_full = signatures >= SLICE_SIGNATURES || bytes >= SLICE_BYTES;
+                if is_full || !readable || bundle + 1 == end {
+                    self.verify(&mut slice);
+                    // Nobody listens any more when the replay has ended.
+                    if self.slices.send(std::mem::take(&mut slice)).is_err() || !readable {
+                        return;
+                    }
+                    (signatures, bytes) = (0, 0);
+                }
+            }
+        }
+    }
+
+    /// Reads a bundle and the tile over it; gives the bundle's length in bytes too.
+    fn read(&self, index: u64) -> (Prepared, usize) {
+        let Task { source, layout, genesis } = self.task;
+        let coord = layout.bundle(index).expect("the index is below the number of bundles");
+        let tile = TileCoord::new(0, index, coord.width()).expect("a bundle is as wide as a tile");
+        let (contents, len) = match source.entries(&coord) {
+            Ok(bytes) => (read_entries(&bytes, coord, &genesis), bytes.len()),
+            Err(error) => {
+                let refused = refusal(error, Code::BundleMismatch).map(Contents::Refused);
+                (refused.unwrap_or_else(Contents::Failed), 0)
+            }
+        };
+        (Prepared { coord, contents, tile: source.tile(&tile) }, len)
+    }
+
+    /// Checks all signatures of a slice together, and marks the events that have a bad one.
+    fn verify(&mut self, slice: &mut [Prepared]) {
+        let mut messages = Vec::new();
+        let mut claims = Vec::new();
+        for_each_event(slice, |is_first, event, bad_signer| {
+            let genesis = if is_first { NO_LEAF } else { self.task.genesis };
+            messages.push(event.signed.frame.signing_message(&genesis));
+            let signed = event.head.signers.iter().zip(&event.signed.signatures);
+            for (at, (signer, signature)) in signed.enumerate() {
+                match self.keys.judge(&signer.key) {
+                    Some(key) => claims.push((messages.len() - 1, at, key, *signature)),
+                    None => note_bad(bad_signer, at),
+                }
+            }
+        });
+        let items: Vec<SignedMessage<'_>> = claims
+            .iter()
+            .map(|(event, _, key, signature)| SignedMessage {
+                message: &messages[*event],
+                key: *key,
+                signature: Signature::from_bytes(*signature),
+            })
+            .collect();
+        let bad = verify_batch(&items, &mut rand::rng());
+        let mut bad = bad.into_iter().map(|item| (claims[item].0, claims[item].1)).peekable();
+        let mut number = 0;
+        for_each_event(slice, |_, _, bad_signer| {
+            while let Some((_, at)) = bad.next_if(|(event, _)| *event == number) {
+                note_bad(bad_signer, at);
+            }
+            number += 1;
+        });
+    }
+}
+
+fn note_bad(bad_signer: &mut Option<usize>, at: usize) {
+    *bad_signer = Some(bad_signer.map_or(at, |first| first.min(at)));
+}
+
+fn signature_count(entry: &PreparedEntry) -> usize {
+    match &entry.content {
+        Ok(Content { event: Ok(event), .. }) => event.signed.signatures.len(),
+        _ => 0,
+    }
+}
+
+/// Visits every event that could be read: whether it is entry 0, the event, its first bad signer.
+fn for_each_event(
+    slice: &mut [Prepared],
+    mut visit: impl FnMut(bool, &OpenEvent, &mut Option<usize>),
+) {
+    for prepared in slice {
+        let Contents::Entries(entries) = &mut prepared.contents else { continue };
+        for (at, entry) in entries.iter_mut().enumerate() {
+            if let Ok(Content { event: Ok(event), bad_signer, .. }) = &mut entry.content {
+                visit(prepared.coord.index() == 0 && at == 0, event, bad_signer);
+            }
+        }
+    }
+}
+
+fn read_entries(bytes: &[u8], coord: BundleCoord, genesis: &LeafHash) -> Contents {
+    let bundle = match EntryBundle::parse(bytes, &coord) {
+        Ok(bundle) => bundle,
+        Err(malformed) => {
+            return Contents::Refused(Violation::new(Code::BundleMismatch, (), malformed.code()));
+        }
+    };
+    let entries = bundle.entries().enumerate().map(|(at, bytes)| {
+        let genesis = if coord.index() == 0 && at == 0 { &NO_LEAF } else { genesis };
+        let content = Entry::from_bytes(bytes).map(|entry| read_event(entry, genesis));
+        PreparedEntry { leaf: leaf_hash(bytes), content }
+    });
+    Contents::Entries(entries.collect())
+}
+
+fn read_event(entry: Entry, genesis: &LeafHash) -> Content {
+    let Entry { header, event } = entry;
+    let kind = event.frame.kind;
+    let event = event.open(genesis);
+    let touched = match &event {
+        Ok(event) if event.statement.is_some() => Touched::new(event.subjects(None)),
+        _ => Touched::linked(&header),
+    };
+    Content { header, kind, event, touched, bad_signer: None }
+}
+
+/// Public keys that were judged: a judgement costs about as much as a signature.
+#[derive(Default)]
+struct Keys(HashMap<KeyBytes, Option<PublicKey>>);
+
+impl Keys {
+    /// The key, if it is valid.
+    fn judge(&mut self, key: &KeyBytes) -> Option<PublicKey> {
+        if let Some(judged) = self.0.get(key) {
+            return *judged;
+        }
+        if self.0.len() == KEYS_MAX {
+            self.0.clear();
+        }
+        let judged = key.check().ok();
+        self.0.insert(*key, judged);
+        judged
+    }
+}

@@ -1,0 +1,352 @@
+//! The sequential part of the audit: lets the rules judge each entry at its place (steps 3 to 7).
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+
+use super::AuditError;
+use super::prepare::{Content, PreparedEntry, Touched};
+use super::report::{Failure, Listed, Report, Spot};
+use crate::bundle::{LogFile, LogSource};
+use crate::model::date::UnixMs;
+use crate::model::encoding::Malformed;
+use crate::model::entry::{Entry, Header, Link, NO_LEAF, OpenEvent};
+use crate::model::event::{Kind, Statement};
+use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
+use crate::model::ident::EntryIndex;
+use crate::model::state::{History, Recorded, State};
+use crate::model::subject::Subject;
+use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
+use crate::model::violation::{Code, Violation};
+
+/// How many entry bundles are kept for rules that look back; 16.8 MB each at worst.
+const BUNDLES_KEPT: usize = 8;
+
+/// Replays the entries one by one.
+pub(super) struct Replay<'a> {
+    past: Past<'a>,
+    state: Option<State>,
+    events: BTreeMap<Kind, u64>,
+    signatures: u64,
+    failures: Listed<Failure>,
+    not_understood: Listed<EntryIndex>,
+    unjudged: Listed<Failure>,
+    /// Subjects of failed entries of which only the links could be read.
+    failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
+}
+
+impl<'a> Replay<'a> {
+    /// `genesis` is the leaf hash of entry 0.
+    pub(super) fn new(source: &'a dyn LogSource, layout: TileLayout, genesis: LeafHash) -> Self {
+        let past = Past {
+            source,
+            layout,
+            genesis,
+            leaves: Vec::new(),
+            bundles: RefCell::default(),
+            failed: RefCell::default(),
+        };
+        Self {
+            past,
+            state: None,
+            events: BTreeMap::new(),
+            signatures: 0,
+            failures: Listed::default(),
+            not_understood: Listed::default(),
+            unjudged: Listed::default(),
+            failed_subjects: BTreeMap::new(),
+        }
+    }
+
+    /// How many entries have been replayed.
+    pub(super) fn size(&self) -> u64 {
+        self.past.leaves.len() as u64
+    }
+
+    /// Takes the next entry. Breaks if nothing after it can be judged.
+    pub(super) fn add(&mut self, entry: PreparedEntry) -> Result<ControlFlow<()>, AuditError> {
+        let leaf = entry.leaf;
+        if let Ok(Content { event: Ok(event), .. }) = &entry.content {
+            self.signatures += event.signed.signatures.len() as u64;
+        }
+        let flow = match self.state.take() {
+            None => self.begin(entry),
+            Some(mut state) => {
+                self.go_on(&mut state, entry);
+                self.state = Some(state);
+                ControlFlow::Continue(())
+            }
+        };
+        self.past.leaves.push(leaf);
+        self.past.failed.take().map_or(Ok(flow), Err)
+    }
+
+    /// The replay ends here because of what is wrong with a file.
+    pub(super) fn fail_file(&mut self, file: LogFile, violation: Violation) {
+        self.failures.push(Failure { at: Spot::File(file), violation });
+    }
+
+    /// Puts everything that was found into the report.
+    pub(super) fn finish(mut self, report: &mut Report) {
+        if let Some(state) = &mut self.state {
+            mark_failed(state, &self.failed_subjects);
+        }
+        report.entries = self.size();
+        report.genesis = self.past.leaves.first().copied();
+        report.events = self.events;
+        report.signatures = self.signatures;
+        report.failures.append(self.failures);
+        report.not_understood = self.not_understood;
+        report.unjudged = self.unjudged;
+        report.state = self.state;
+    }
+
+    fn begin(&mut self, entry: PreparedEntry) -> ControlFlow<()> {
+        match genesis_state(entry) {
+            Ok(Some(state)) => {
+                self.state = Some(state);
+                *self.events.entry(Kind::LedgerCreated).or_default() += 1;
+                ControlFlow::Continue(())
+            }
+            Ok(None) => {
+                self.not_understood.push(0);
+                ControlFlow::Break(())
+            }
+            Err(violation) => {
+                self.failures.push(Failure { at: Spot::Entry(0), violation });
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn go_on(&mut self, state: &mut State, entry: PreparedEntry) {
+        let (index, leaf) = (state.size, entry.leaf);
+        let content = match entry.content {
+            Ok(content) => content,
+            Err(malformed) => {
+                self.fail(index, entry_malformed(malformed));
+                state.advance_by_hash(index, state.recorded_at, leaf, &[]);
+                return;
+            }
+        };
+        let Content { header, kind, event, mut touched, bad_signer } = content;
+        let recorded_at = header.recorded_at;
+        let place = check_chain(&header, index, state.last_leaf, state.recorded_at);
+        let place = place.and_then(|()| match kind == Kind::LedgerCreated as u16 {
+            true => Err(Violation::new(Code::GenesisPlace, 0u64, index)),
+            false => Ok(()),
+        });
+        let event = match event {
+            Ok(event) => event,
+            Err(malformed) => {
+                let violation = place.err().unwrap_or_else(|| event_malformed(malformed));
+                self.refuse(state, index, violation, &touched);
+                state.advance_by_hash(index, recorded_at, leaf, &touched.hashes);
+                return;
+            }
+        };
+        if let Some(Statement::Correction(_)) = &event.statement {
+            touched = Touched::new(state.subjects(&event, &self.past));
+        }
+        let entry = Recorded { index, recorded_at, event };
+        let judged = place
+            .and_then(|()| match state.index_of(&entry.event.hash) {
+                Some(first) => Err(Violation::new(Code::EventDuplicate, first, index)),
+                None => Ok(()),
+            })
+            .and_then(|()| check_signatures(&entry.event, bad_signer))
+            .and_then(|()| check_links(&state.links_by_hash(&touched.hashes), &header.links))
+            .and_then(|()| state.apply(&entry, &self.past));
+        match (judged, &entry.event.statement) {
+            (Ok(()), Some(statement)) => *self.events.entry(statement.kind()).or_default() += 1,
+            (Ok(()), None) => self.not_understood.push(index),
+            (Err(violation), statement) => {
+                if !self.not_understood.is_empty() && rests_on_all(&violation, statement) {
+                    if violation.code == Code::LinksMismatch {
+                        touched = Touched::linked(&header);
+                    }
+                    self.unjudged.push(Failure { at: Spot::Entry(index), violation });
+                } else {
+                    self.refuse(state, index, violation, &touched);
+                }
+            }
+        }
+        state.advance_by_hash(index, recorded_at, leaf, &touched.hashes);
+    }
+
+    fn fail(&mut self, index: EntryIndex, violation: Violation) {
+        self.failures.push(Failure { at: Spot::Entry(index), violation });
+    }
+
+    /// Reports the entry, and marks the gifts that it touches.
+    fn refuse(&mut self, state: &mut State, index: u64, violation: Violation, touched: &Touched) {
+        let code = violation.code;
+        self.fail(index, violation);
+        state.fail(&touched.subjects, index, code.as_str());
+        if touched.subjects.is_empty() {
+            // Which gifts these are is looked up once, at the end. What is not known yet is left
+            // out: no entry can touch a gift before its donation.
+            let known = state.links_by_hash(&touched.hashes).into_iter();
+            for link in known.filter(|link| link.previous.is_some()) {
+                self.failed_subjects.entry(link.subject).or_insert((index, code));
+            }
+        }
+    }
+}
+
+/// The state after entry 0; none if it is of a version that is not understood.
+fn genesis_state(entry: PreparedEntry) -> Result<Option<State>, Violation> {
+    let content = entry.content.map_err(entry_malformed)?;
+    let Content { header, kind, event, touched, bad_signer } = content;
+    check_chain(&header, 0, NO_LEAF, UnixMs(0))?;
+    if kind != Kind::LedgerCreated as u16 {
+        let (expected, found) = (Kind::LedgerCreated as u64, u64::from(kind));
+        return Err(Violation::new(Code::GenesisPlace, expected, found));
+    }
+    let event = event.map_err(event_malformed)?;
+    check_signatures(&event, bad_signer)?;
+    if event.statement.is_none() {
+        return Ok(None);
+    }
+    let link = |subject: &SubjectHash| Link { subject: *subject, number: 1, previous: None };
+    let links: Vec<Link> = touched.hashes.iter().map(link).collect();
+    check_links(&links, &header.links)?;
+    let entry_0 = Recorded { index: 0, recorded_at: header.recorded_at, event };
+    State::begin(&entry_0, entry.leaf).map(Some)
+}
+
+fn entry_malformed(malformed: Malformed) -> Violation {
+    Violation::new(Code::EntryMalformed, (), malformed.code)
+}
+
+fn event_malformed(malformed: Malformed) -> Violation {
+    Violation::new(Code::EventMalformed, (), malformed.code)
+}
+
+fn check_chain(
+    header: &Header,
+    index: EntryIndex,
+    previous: LeafHash,
+    not_before: UnixMs,
+) -> Result<(), Violation> {
+    if header.index != index {
+        return Err(Violation::new(Code::ChainIndex, index, header.index));
+    }
+    if header.previous != previous {
+        return Err(Violation::new(Code::ChainPrevious, previous, header.previous));
+    }
+    if header.recorded_at < not_before {
+        return Err(Violation::new(Code::ChainTime, not_before.0, header.recorded_at.0));
+    }
+    Ok(())
+}
+
+fn check_signatures(event: &OpenEvent, bad_signer: Option<usize>) -> Result<(), Violation> {
+    match bad_signer.and_then(|at| event.head.signers.get(at)) {
+        Some(signer) => Err(Violation::new(Code::SignatureInvalid, signer.key, ())),
+        None => Ok(()),
+    }
+}
+
+/// Both lists are ordered by subject; the first link that differs is named.
+fn check_links(expected: &[Link], found: &[Link]) -> Result<(), Violation> {
+    let differing = expected.iter().zip(found).find(|(expected, found)| expected != found);
+    let Some((expected, found)) = differing else {
+        if expected.len() == found.len() {
+            return Ok(());
+        }
+        return Err(Violation::new(Code::LinksMismatch, expected.len(), found.len()));
+    };
+    Err(if expected.subject != found.subject {
+        Violation::new(Code::LinksMismatch, expected.subject, found.subject)
+    } else if expected.number != found.number {
+        let (expected, found) = (u64::from(expected.number), u64::from(found.number));
+        Violation::new(Code::LinksMismatch, expected, found)
+    } else {
+        let leaf = |link: &Link| link.previous.map_or(NO_LEAF, |place| place.leaf);
+        Violation::new(Code::LinksMismatch, leaf(expected), leaf(found))
+    })
+}
+
+/// Whether a violation may be the doing of an earlier entry that was not understood.
+fn rests_on_all(violation: &Violation, statement: &Option<Statement>) -> bool {
+    match violation.code {
+        // What a correction touches depends on its target.
+        Code::LinksMismatch => matches!(statement, Some(Statement::Correction(_))),
+        code => (Code::PartyUnknown..=Code::NoChange).contains(&code),
+    }
+}
+
+fn mark_failed(state: &mut State, failed: &BTreeMap<SubjectHash, (EntryIndex, Code)>) {
+    if failed.is_empty() {
+        return;
+    }
+    for (id, gift) in &mut state.gifts {
+        if let Some((index, code)) = failed.get(&Subject::Gift(*id).hash())
+            && gift.failed.as_ref().is_none_or(|(first, _)| index < first)
+        {
+            gift.failed = Some((*index, code.as_str().to_owned()));
+        }
+    }
+}
+
+/// The entries before: their leaf hashes are kept (32 bytes an entry); an event is read from the
+/// source again, and must be what it was.
+struct Past<'a> {
+    source: &'a dyn LogSource,
+    layout: TileLayout,
+    genesis: LeafHash,
+    leaves: Vec<LeafHash>,
+    /// The bundles that were asked for last, oldest first.
+    bundles: RefCell<VecDeque<(u64, Vec<u8>)>>,
+    /// Why an event could not be had; the rules only see that it could not.
+    failed: RefCell<Option<AuditError>>,
+}
+
+impl History for Past<'_> {
+    fn event(&self, index: EntryIndex) -> Option<Recorded> {
+        let leaf = self.leaf(index)?;
+        match self.read(index, leaf) {
+            Ok(entry) => {
+                let genesis = if index == 0 { NO_LEAF } else { self.genesis };
+                let event = entry.event.open(&genesis).ok()?;
+                Some(Recorded { index, recorded_at: entry.header.recorded_at, event })
+            }
+            Err(error) => {
+                self.failed.borrow_mut().get_or_insert(error);
+                None
+            }
+        }
+    }
+
+    fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
+        self.leaves.get(usize::try_from(index).ok()?).copied()
+    }
+}
+
+impl Past<'_> {
+    /// The entry with this leaf hash.
+    fn read(&self, index: EntryIndex, leaf: LeafHash) -> Result<Entry, AuditError> {
+        let width = u64::from(TILE_WIDTH);
+        let coord = self.layout.bundle(index / width).expect("the entry was read before");
+        let changed = || AuditError::Changed { file: LogFile::Entries(coord) };
+        let mut bundles = self.bundles.borrow_mut();
+        let at = bundles.iter().position(|(kept, _)| *kept == coord.index());
+        let kept = match at.and_then(|at| bundles.remove(at)) {
+            Some(kept) => kept,
+            None => (coord.index(), self.source.entries(&coord)?),
+        };
+        let bundle = EntryBundle::parse(&kept.1, &coord).map_err(|_| changed())?;
+        let bytes = bundle.entries().nth((index % width) as usize).ok_or_else(changed)?;
+        if leaf_hash(bytes) != leaf {
+            return Err(changed());
+        }
+        // Only what could be read once is asked for, and these are the same bytes.
+        let entry = Entry::from_bytes(bytes).map_err(|_| changed())?;
+        if bundles.len() == BUNDLES_KEPT {
+            bundles.pop_front();
+        }
+        bundles.push_back(kept);
+        Ok(entry)
+    }
+}
