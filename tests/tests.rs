@@ -2,6 +2,7 @@
 mod audit;
 mod bundle_zip;
 mod forge;
+mod import;
 mod keyfile;
 mod keys;
 mod ledger;

@@ -230,7 +230,7 @@ impl Line {
         self.pack.as_ref().map_or(&self.unit, |pack| &pack.unit)
     }
 
-    fn check(&self) -> Result<(), Malformed> {
+    pub(crate) fn check(&self) -> Result<(), Malformed> {
         if self.number == 0 {
             return Err(Malformed::new("line/number"));
         }
