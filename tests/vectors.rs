@@ -1,0 +1,3 @@
+//! The test vectors in `fixtures/accept` and `fixtures/reject`.
+
+pub mod scribe;
