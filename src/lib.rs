@@ -8,5 +8,5 @@ pub mod keyfile;
 pub mod ledger;
 pub mod model;
 pub mod store;
-pub mod writer;
 pub mod verify;
+pub mod writer;

@@ -120,7 +120,9 @@ fn every_section_that_the_source_cites_exists() {
     let spec = spec();
     let headings: BTreeSet<&str> = spec
         .lines()
-        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')))
+        .filter_map(|line| {
+            line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))
+        })
         .map(|title| title.split(' ').next().unwrap().trim_end_matches('.'))
         .collect();
     let mut cited = 0;
@@ -128,11 +130,14 @@ fn every_section_that_the_source_cites_exists() {
         for after in source.split("spec section").skip(1) {
             // "s 5.1 to 5.10)", " 2.3).", "s 8 and 9).", " 3, RFC 8032)"
             let words = after.trim_start_matches('s').split_whitespace();
-            let numbers = words.map_while(|word| match word.trim_end_matches([')', '.', ',', ':']) {
-                "to" | "and" => Some(None),
-                number if number.starts_with(|c: char| c.is_ascii_digit()) => Some(Some(number)),
-                _ => None,
-            });
+            let numbers =
+                words.map_while(|word| match word.trim_end_matches([')', '.', ',', ':']) {
+                    "to" | "and" => Some(None),
+                    number if number.starts_with(|c: char| c.is_ascii_digit()) => {
+                        Some(Some(number))
+                    }
+                    _ => None,
+                });
             for number in numbers.flatten() {
                 assert!(headings.contains(number), "{number}, cited in {}", path.display());
                 cited += 1;

@@ -42,7 +42,7 @@ impl Ledger {
             index: recorded.index,
             previous: self.state.last_leaf,
             recorded_at,
-            links: self.state.links(&subjects),
+            links: self.state.links(&subjects).map_err(AppendError::Violation)?,
         };
         let bytes = Entry { header, event: recorded.event.signed.clone() }.to_bytes();
         if bytes.len() > ENTRY_LEN_MAX {

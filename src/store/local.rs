@@ -22,6 +22,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::database::{Database, damaged, io, names_in, sync_folder};
 use super::panics::contained;
@@ -36,6 +38,10 @@ const UNFINISHED: &str = "giftproof-ledger.unfinished";
 const MARK: &str = "giftproof-mark";
 /// The folder of the database.
 const LOG: &str = "log";
+
+/// How long an open waits for a lock that may be about to go: a process that has just been started
+/// holds what its parent had open until it runs its own program.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why a folder does not open as a ledger.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +110,18 @@ impl CreateError {
             Self::Locked => "store/locked",
             Self::Commit(error) => error.code(),
             Self::Store(error) => error.code(),
+        }
+    }
+}
+
+fn patiently<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let started = Instant::now();
+    loop {
+        match open() {
+            Err(OpenError::Locked) if started.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            outcome => return outcome,
         }
     }
 }
@@ -234,11 +252,11 @@ impl LocalStore {
             Some(schema::VERSION) => {}
             Some(found) => return Err(OpenError::NewerVersion { found }),
         }
-        match marker.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked),
-            Err(TryLockError::Error(error)) => return Err(io("locking the marker")(error).into()),
-        }
+        patiently(|| match marker.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked),
+            Err(TryLockError::Error(error)) => Err(io("locking the marker")(error).into()),
+        })?;
         // sled would make a new, empty database of what is missing.
         for file in ["conf", "db"] {
             if !folder.join(LOG).join(file).is_file() {
@@ -246,7 +264,8 @@ impl LocalStore {
             }
         }
         let mark = open_mark(folder)?;
-        let database = contained(|| Database::open(&folder.join(LOG))).map_err(damaged)??;
+        let log = folder.join(LOG);
+        let database = patiently(|| contained(|| Database::open(&log)).map_err(damaged)?)?;
         let mut store = Self::around(database, mark, marker);
         let value = store.call(Database::head)?;
         let (commit_number, head) = value

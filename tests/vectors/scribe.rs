@@ -44,7 +44,8 @@ impl Scribe {
     pub fn bare() -> Self {
         let world = World::bare();
         let names = ["operator"].into_iter().chain(REGISTRARS);
-        let names = names.chain(CAST.iter().map(|(name, _)| *name)).chain(MORE_KEYS.iter().copied());
+        let names =
+            names.chain(CAST.iter().map(|(name, _)| *name)).chain(MORE_KEYS.iter().copied());
         let entries = world.log.entries.iter().map(Entry::to_bytes).collect();
         Self { world, secrets: names.map(secret).collect(), entries }
     }

@@ -1,0 +1,269 @@
+//! `audit`: the regulator's command. Integrity failures first, apart from differences.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::args::AuditArgs;
+use super::context::{Context, columns};
+use super::failure::{Exit, Failure};
+use super::phrases::{HEADING, Phrases, number, styled};
+use crate::bundle::{LogFolder, LogSource, OpenedBundle};
+use crate::ledger::Ledger;
+use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::ident::EntryIndex;
+use crate::model::trust::TrustFile;
+use crate::model::verdict::{AsOf, Summary};
+use crate::verify::{self, CopyComparison, Failure as Finding, Options, Outcome, Report};
+
+/// How many findings of a kind are shown to people; programs get all that are listed.
+const SHOWN_MAX: usize = 20;
+
+/// The answer for programs.
+#[derive(Serialize)]
+struct Answer<'a> {
+    outcome: Outcome,
+    origin: Option<String>,
+    size: Option<u64>,
+    root: Option<String>,
+    genesis: Option<String>,
+    trusted: bool,
+    trust_copy: CopyComparison,
+    entries: u64,
+    signatures: u64,
+    gifts: u64,
+    parties: u64,
+    seconds: f64,
+    failure_count: u64,
+    failures: &'a [Finding],
+    not_understood: &'a [EntryIndex],
+    differences: Option<&'a Summary>,
+}
+
+/// Audits a bundle, an unpacked folder or a ledger folder.
+///
+/// # Errors
+/// `audit/failed` with exit code 1, `audit/not-understood` with 2; the answer is printed before.
+pub fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
+    let trust = args.trust.as_deref().map(read_trust).transpose()?;
+    let started = Instant::now();
+    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), context))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let summary = report.state.as_ref().map(|state| Summary::of(state, AsOf::last_entry(state)));
+    let checkpoint = report.checkpoint.as_ref();
+    let answer = Answer {
+        outcome: report.outcome(),
+        origin: checkpoint.map(|c| c.origin.to_string()),
+        size: checkpoint.map(|c| c.size),
+        root: checkpoint.map(|c| c.root.to_string()),
+        genesis: report.genesis.map(|genesis| genesis.to_string()),
+        trusted: report.trusted,
+        trust_copy: report.trust_copy,
+        entries: report.entries,
+        signatures: report.signatures,
+        gifts: report.gifts(),
+        parties: report.parties(),
+        seconds,
+        failure_count: report.failures.count(),
+        failures: report.failures.first(),
+        not_understood: report.not_understood.first(),
+        differences: summary.as_ref(),
+    };
+    context.answer(&answer, &page(context, &report, summary.as_ref(), seconds))?;
+    match report.outcome() {
+        Outcome::Clean => Ok(()),
+        Outcome::Failed => Err(Failure::told(Exit::Refused)),
+        Outcome::NotUnderstood => Err(Failure::told(Exit::CannotRun)),
+    }
+}
+
+/// Reads a trust file.
+///
+/// # Errors
+/// When it cannot be read, or is not in its one spelling.
+pub fn read_trust(path: &Path) -> Result<TrustFile, Failure> {
+    let bytes = super::context::read_bounded(path, crate::model::trust::TRUST_LEN_MAX)?;
+    Ok(TrustFile::parse(&bytes)?)
+}
+
+/// Opens what `path` is: a ledger folder, an unpacked bundle, or a bundle.
+///
+/// # Errors
+/// When it is none of these, or cannot be read.
+pub fn with_source<T>(
+    path: &Path,
+    use_it: impl FnOnce(&dyn LogSource) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let about = fs::metadata(path).map_err(|error| super::failure::file_failed(path, &error))?;
+    if about.is_file() {
+        let opened = OpenedBundle::open(path)?;
+        let checkpoint = SignedCheckpoint::parse(opened.checkpoint())?;
+        let size = checkpoint.checkpoint().size;
+        return use_it(&opened.with_size(size)?);
+    }
+    if path.join("giftproof-ledger").exists() {
+        return use_it(&Ledger::open(path)?);
+    }
+    use_it(&LogFolder::new(path))
+}
+
+fn audit(
+    source: &dyn LogSource,
+    trust: Option<&TrustFile>,
+    context: &Context,
+) -> Result<Report, Failure> {
+    let bar = if context.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let style = "giftproof: {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
+    bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
+    let progress = |done: u64, all: u64| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let options = Options { progress: &progress, ..Options::default() };
+    let report = verify::audit(source, trust, &options)?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+fn page(context: &Context, report: &Report, summary: Option<&Summary>, seconds: f64) -> String {
+    let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
+        context.say(&format!("audit.{key}"), places)
+    };
+    let failures = report.failures.count();
+    let unknown = report.not_understood.count();
+    let (colour, headline) = match report.outcome() {
+        Outcome::Clean => (anstyle::AnsiColor::Green, say("clean", &[])),
+        Outcome::Failed => (anstyle::AnsiColor::Red, say("failed", &[("count", &failures)])),
+        Outcome::NotUnderstood => {
+            (anstyle::AnsiColor::Yellow, say("not-understood", &[("count", &unknown)]))
+        }
+    };
+    let mut page = format!("{}\n", styled(colour.on_default().bold(), &headline));
+    let mut line = |text: String| {
+        page.push_str(&text);
+        page.push('\n');
+    };
+    if let Some(checkpoint) = &report.checkpoint {
+        let size = number(checkpoint.size);
+        line(say("origin", &[("origin", &checkpoint.origin.as_str()), ("size", &size)]));
+        line(say("root", &[("root", &checkpoint.root)]));
+    }
+    if let Some(genesis) = &report.genesis {
+        line(say("genesis", &[("genesis", genesis)]));
+    }
+    line(say(if report.trusted { "trusted" } else { "untrusted" }, &[]));
+    match report.trust_copy {
+        CopyComparison::Absent => line(say("copy-absent", &[])),
+        CopyComparison::Same => line(say("copy-same", &[])),
+        CopyComparison::Differs => line(say("copy-differs", &[])),
+        CopyComparison::Damaged => line(say("copy-damaged", &[])),
+        CopyComparison::NotCompared => {}
+    }
+    let rate = report.entries as f64 / seconds.max(0.001);
+    line(say(
+        "checked",
+        &[
+            ("entries", &number(report.entries)),
+            ("signatures", &number(report.signatures)),
+            ("gifts", &number(report.gifts())),
+            ("parties", &number(report.parties())),
+            ("seconds", &format!("{seconds:.2}")),
+            ("rate", &number(rate as u64)),
+        ],
+    ));
+    if failures > 0 {
+        line(format!("\n{}", styled(HEADING, &say("failures", &[]))));
+        page.push_str(&findings(context, report));
+    }
+    if let (Some(summary), Some(state)) = (summary, &report.state) {
+        let phrases = Phrases { language: context.language, state };
+        page.push_str(&differences(&phrases, summary));
+    }
+    page
+}
+
+fn findings(context: &Context, report: &Report) -> String {
+    let say = |key: &str| context.say(&format!("audit.{key}"), &[]);
+    let heading = ["entry", "code", "expected", "found"].map(say);
+    let mut rows = vec![heading.to_vec()];
+    rows[0][0].insert_str(0, "  ");
+    let mut codes = BTreeSet::new();
+    for finding in report.failures.first().iter().take(SHOWN_MAX) {
+        codes.insert(finding.violation.code);
+        rows.push(vec![
+            format!("  {}", finding.at),
+            finding.violation.code.to_string(),
+            finding.violation.expected.to_string(),
+            finding.violation.found.to_string(),
+        ]);
+    }
+    let mut text = columns(&rows);
+    let more = report.failures.count().saturating_sub(SHOWN_MAX as u64);
+    if more > 0 {
+        let _ = writeln!(text, "  {}", context.say("audit.more", &[("count", &number(more))]));
+    }
+    let meaning = codes.iter().filter_map(|code| {
+        let text = context.language.find(&format!("code.{code}"))?;
+        Some(vec![format!("  {code}"), text.to_owned()])
+    });
+    let meaning: Vec<Vec<String>> = meaning.collect();
+    if !meaning.is_empty() {
+        let _ = write!(text, "\n{}\n{}", styled(HEADING, &say("meaning")), columns(&meaning));
+    }
+    text
+}
+
+fn differences(phrases: &Phrases, summary: &Summary) -> String {
+    let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
+        phrases.say(&format!("audit.{key}"), places)
+    };
+    let gifts = |count: &u64| say("gifts", &[("count", &number(*count))]);
+    let mut text = String::new();
+    let mut section = |title: &str, rows: Vec<Vec<String>>| {
+        if !rows.is_empty() {
+            let title = styled(HEADING, &say(title, &[]));
+            let _ = write!(text, "\n{title}\n{}", columns(&rows));
+        }
+    };
+    let headlines = summary.by_headline.iter().map(|(headline, count)| {
+        let headline = phrases.say(&format!("headline.{}", headline.word()), &[]);
+        vec![format!("  {headline}"), gifts(count)]
+    });
+    section("by-headline", headlines.collect());
+    let flags = summary.by_flag.iter().map(|(flag, count)| {
+        vec![format!("  {}", phrases.say(&format!("flag-name.{flag}"), &[])), gifts(count)]
+    });
+    section("by-flag", flags.collect());
+    let mut clocks = Vec::new();
+    for (clock, count) in &summary.by_clock {
+        let clock = say(clock.word(), &[]);
+        if count.late > 0 {
+            let late = say("late", &[("clock", &clock), ("gifts", &number(count.late))]);
+            let in_shipments = (count.shipments > 0)
+                .then(|| say("shipments", &[("count", &number(count.shipments))]));
+            clocks.push(vec![format!("  {late}"), in_shipments.unwrap_or_default()]);
+        }
+        if count.overdue > 0 {
+            let overdue = say("overdue", &[("clock", &clock), ("gifts", &number(count.overdue))]);
+            clocks.push(vec![format!("  {overdue}"), String::new()]);
+        }
+    }
+    if summary.receipts_before_delivery > 0 {
+        let count = number(summary.receipts_before_delivery);
+        clocks.push(vec![format!("  {}", say("receipts-before", &[("count", &count)]))]);
+    }
+    section("by-clock", clocks);
+    let parties = summary.by_party.iter();
+    let parties = parties.map(|(party, count)| vec![format!("  {}", phrases.who(party)), gifts(count)]);
+    section("by-party", parties.collect());
+    let title = if summary.with_differences > 0 { "differences" } else { "no-differences" };
+    let count = gifts(&summary.with_differences);
+    let title = styled(HEADING, &say(title, &[]));
+    let all = if summary.with_differences > 0 { format!(" ({count})") } else { String::new() };
+    format!("\n{title}{all}\n{text}")
+}

@@ -1,0 +1,225 @@
+//! `list`: gifts, parties, shipments, needs and differences, with filters.
+
+use serde::Serialize;
+
+use super::args::{ListArgs, ListWhat};
+use super::context::{Context, columns};
+use super::failure::Failure;
+use super::phrases::{Phrases, number};
+use crate::model::ident::{GiftId, Handle};
+use crate::model::state::{Gift, Shipment, State, Whereabouts};
+use crate::model::verdict::{AsOf, Flag, Verdict};
+
+/// A gift in a list.
+#[derive(Serialize)]
+struct GiftRow {
+    gift: GiftId,
+    headline: &'static str,
+    item: String,
+    lines: usize,
+    donor: String,
+    donated: Option<u64>,
+    accepted: Option<u64>,
+    unit: Option<String>,
+    flags: Vec<Flag>,
+    #[serde(skip)]
+    shown: Vec<String>,
+}
+
+/// Lists.
+///
+/// # Errors
+/// When the ledger cannot be opened.
+pub fn run(args: &ListArgs, context: &Context) -> Result<(), Failure> {
+    let ledger = context.open()?;
+    let phrases = Phrases { language: context.language, state: ledger.state() };
+    match args.what {
+        ListWhat::Gifts => gifts(args, context, &phrases),
+        ListWhat::Differences => differences(args, context, &phrases),
+        ListWhat::Parties => parties(args, context, &phrases),
+        ListWhat::Shipments => shipments(args, context, &phrases),
+        ListWhat::Needs => needs(args, context, &phrases),
+    }
+}
+
+fn heading(phrases: &Phrases, keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| phrases.say(&format!("list.{key}"), &[])).collect()
+}
+
+fn tell<T: Serialize>(
+    context: &Context,
+    phrases: &Phrases,
+    rows: &[T],
+    keys: &[&str],
+    shown: impl Fn(&T) -> Vec<String>,
+) -> Result<(), Failure> {
+    if rows.is_empty() {
+        return context.answer(&rows, &format!("{}\n", phrases.say("list.none", &[])));
+    }
+    let mut table = vec![heading(phrases, keys)];
+    table.extend(rows.iter().map(shown));
+    let count = phrases.say("list.count", &[("count", &number(rows.len() as u64))]);
+    context.answer(&rows, &format!("{}{count}\n", columns(&table)))
+}
+
+/// Whether the gift is one that the filters ask for.
+fn wanted(args: &ListArgs, gift: &Gift, verdict: &Verdict) -> bool {
+    let party = |party: &Handle| gift.journey.contains(party);
+    let item = |text: &String| gift.donation.lines.iter().any(|l| l.item.as_str().contains(text));
+    let lot = |text: &String| gift.lots.iter().any(|(_, lot)| lot.as_str() == text);
+    let overdue = verdict.flags.iter().any(|flag| matches!(flag, Flag::Overdue { .. }));
+    args.party.as_ref().is_none_or(party)
+        && args.headline.as_ref().is_none_or(|word| verdict.headline.word() == word)
+        && args.item.as_ref().is_none_or(item)
+        && args.lot.as_ref().is_none_or(lot)
+        && (!args.overdue || overdue)
+}
+
+fn gift_rows(args: &ListArgs, phrases: &Phrases) -> Vec<GiftRow> {
+    let state = phrases.state;
+    let as_of = AsOf::last_entry(state);
+    let mut gifts: Vec<&Gift> = state.gifts.values().collect();
+    gifts.sort_by_key(|gift| gift.entries[0]);
+    let verdicts = gifts.into_iter().map(|gift| (gift, Verdict::of(state, gift, as_of)));
+    let wanted = verdicts.filter(|(gift, verdict)| wanted(args, gift, verdict));
+    wanted.map(|(gift, verdict)| row(phrases, gift, verdict)).collect()
+}
+
+fn row(phrases: &Phrases, gift: &Gift, verdict: Verdict) -> GiftRow {
+    let first = &verdict.lines[0];
+    let more = verdict.lines.len() - 1;
+    let item = match more {
+        0 => first.item.to_string(),
+        more => phrases.say("list.lines-more", &[("item", &first.item), ("more", &more)]),
+    };
+    let donor = gift.donor.name.stated().map(str::to_owned);
+    let donor = donor.or(gift.donor.party.as_ref().map(|party| phrases.who(party)));
+    let donor = donor.unwrap_or_else(|| phrases.say("donor.anonymous", &[]));
+    let total = verdict.total.as_ref();
+    let shown = vec![
+        verdict.gift.to_string(),
+        phrases.say(&format!("headline.{}", verdict.headline.word()), &[]),
+        total.map(|t| format!("{} {}", number(t.donated), t.unit)).unwrap_or_default(),
+        total.map(|t| number(t.accepted)).unwrap_or_default(),
+        item.clone(),
+        donor.clone(),
+    ];
+    GiftRow {
+        gift: verdict.gift,
+        headline: verdict.headline.word(),
+        item,
+        lines: verdict.lines.len(),
+        donor,
+        donated: total.map(|total| total.donated),
+        accepted: total.map(|total| total.accepted),
+        unit: total.map(|total| total.unit.to_string()),
+        flags: verdict.flags,
+        shown,
+    }
+}
+
+fn gifts(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+    let rows = gift_rows(args, phrases);
+    let keys = ["gift", "headline", "donated", "accepted", "item", "donor"];
+    tell(context, phrases, &rows, &keys, |row| row.shown.clone())
+}
+
+fn differences(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+    let mut rows = gift_rows(args, phrases);
+    rows.retain(|row| row.flags.iter().any(Flag::is_difference));
+    let shown = |row: &GiftRow| {
+        let differences = row.flags.iter().filter(|flag| flag.is_difference());
+        let differences: Vec<String> = differences.map(|flag| phrases.flag(flag)).collect();
+        vec![row.gift.to_string(), row.shown[1].clone(), differences.join("; ")]
+    };
+    tell(context, phrases, &rows, &["gift", "headline", "difference"], shown)
+}
+
+fn parties(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+    let all = phrases.state.parties.iter();
+    let wanted = all.filter(|party| args.party.as_ref().is_none_or(|handle| party.handle == *handle));
+    let rows: Vec<_> = wanted.collect();
+    let shown = |party: &&crate::model::state::Party| {
+        let roles = party.roles.iter().map(|role| phrases.say(&format!("role.{role}"), &[]));
+        let standing = if party.vouched_since.is_some() {
+            "vouched"
+        } else if party.vouchers.is_empty() {
+            "admitted"
+        } else {
+            "provisional"
+        };
+        let valid = party.keys.iter().filter(|key| {
+            phrases.state.parties.key(key).is_some_and(|record| record.ended.is_none())
+        });
+        vec![
+            party.handle.to_string(),
+            party.particulars.name.to_string(),
+            roles.collect::<Vec<_>>().join(", "),
+            phrases.say(&format!("standing.{standing}"), &[]),
+            valid.count().to_string(),
+        ]
+    };
+    tell(context, phrases, &rows, &["handle", "name", "roles", "standing", "keys"], shown)
+}
+
+/// How much of a shipment is still on its way.
+fn is_open(state: &State, shipment: &Shipment) -> bool {
+    let moving = |gift: &Gift| {
+        gift.accounts.iter().any(|(account, quantity)| {
+            let here = matches!(&account.place, Whereabouts::Moving { shipment: id, .. } if *id == shipment.id);
+            here && quantity > 0
+        })
+    };
+    shipment.gifts.iter().filter_map(|id| state.gifts.get(id)).any(moving)
+}
+
+fn shipments(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+    let state = phrases.state;
+    let wanted = state.shipments.values().filter(|shipment| {
+        let party = |handle: &Handle| {
+            shipment.id.giver == *handle
+                || shipment.taker == *handle
+                || shipment.carrier.as_ref() == Some(handle)
+        };
+        args.party.as_ref().is_none_or(party) && (!args.open || is_open(state, shipment))
+    });
+    let rows: Vec<&Shipment> = wanted.collect();
+    let shown = |shipment: &&Shipment| {
+        let word = match (shipment.receipts.is_empty(), shipment.deliveries.is_empty()) {
+            _ if !is_open(state, shipment) => "received",
+            (true, false) => "delivered",
+            _ => "open",
+        };
+        vec![
+            shipment.id.number.to_string(),
+            phrases.who(&shipment.id.giver),
+            phrases.who(&shipment.taker),
+            phrases.say(&format!("purpose.{}", shipment.purpose), &[]),
+            phrases.say(&format!("list.{word}"), &[]),
+            shipment.gifts.len().to_string(),
+        ]
+    };
+    tell(context, phrases, &rows, &["shipment", "from", "to", "purpose", "state", "gifts"], shown)
+}
+
+fn needs(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+    let wanted = phrases.state.needs.values().filter(|need| {
+        args.party.as_ref().is_none_or(|party| need.recipient == *party)
+            && args.item.as_ref().is_none_or(|item| need.need.item.as_str().contains(item))
+            && (!args.open || need.closed.is_none())
+    });
+    let rows: Vec<_> = wanted.collect();
+    let shown = |state: &&crate::model::state::NeedState| {
+        let need = &state.need;
+        let quantity = need.quantity.map(|q| format!("{} {}", number(q), need.unit));
+        let word = if state.closed.is_some() { "closed" } else { "open" };
+        vec![
+            phrases.who(&state.recipient),
+            need.item.to_string(),
+            quantity.unwrap_or_default(),
+            need.wanted_by.map(|day| day.to_string()).unwrap_or_default(),
+            phrases.say(&format!("list.{word}"), &[]),
+        ]
+    };
+    tell(context, phrases, &rows, &["recipient", "item", "quantity", "wanted-by", "state"], shown)
+}
