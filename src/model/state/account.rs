@@ -79,6 +79,23 @@ pub enum Whereabouts {
     },
 }
 
+impl Whereabouts {
+    /// Who answers for goods here, or has sent them off or ended them.
+    pub(super) fn answers(&self) -> Option<&Handle> {
+        match self {
+            Whereabouts::AtRest { holder, .. } | Whereabouts::Inspected { holder, .. } => {
+                Some(holder)
+            }
+            Whereabouts::Moving { shipment, .. } => Some(&shipment.giver),
+            Whereabouts::Unaccounted { giver, .. } => Some(giver),
+            Whereabouts::Used { by }
+            | Whereabouts::Disposed { by, .. }
+            | Whereabouts::Opened { by } => Some(by),
+            Whereabouts::Announced | Whereabouts::Withdrawn => None,
+        }
+    }
+}
+
 /// Whom goods have reached, and how well that is proven; weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -129,6 +146,12 @@ impl Lot {
         let meant_for = self.meant_for.clone();
         Account { line: self.line, book: self.book, meant_for, place, reached }
     }
+
+    fn holds(&self, account: &Account) -> bool {
+        account.line == self.line
+            && account.book == self.book
+            && account.meant_for == self.meant_for
+    }
 }
 
 /// All accounts of a gift. An account of a shipment stays when it is empty: it tells what was sent.
@@ -156,13 +179,13 @@ impl Accounts {
         self.matching(lot, place).next().is_some()
     }
 
+    /// Whether a party has answered for a lot.
+    pub(super) fn answered(&self, lot: &Lot, by: &Handle) -> bool {
+        self.iter().any(|(account, _)| lot.holds(account) && account.place.answers() == Some(by))
+    }
+
     fn matching(&self, lot: &Lot, place: &Whereabouts) -> impl Iterator<Item = (&Account, u64)> {
-        self.iter().filter(move |(account, _)| {
-            account.line == lot.line
-                && account.book == lot.book
-                && account.meant_for == lot.meant_for
-                && account.place == *place
-        })
+        self.iter().filter(move |(account, _)| lot.holds(account) && account.place == *place)
     }
 
     pub(super) fn put(&mut self, account: Account, quantity: u64) -> Result<(), Violation> {

@@ -51,10 +51,13 @@ impl State {
                 let owner = Owner::Party(s.handle.clone());
                 self.parties.check_key(&s.old, &owner)?;
                 signers.new_key(Some(&s.handle), &s.new)?;
-                if !signers.key(Capacity::Oneself, Some(&s.handle), &s.old) {
+                // A key that is known to be in the wrong hands cannot name its own successor.
+                let clean = self.parties.key(&s.old).is_some_and(|k| k.compromised_since.is_none());
+                if !signers.key(Capacity::Oneself, Some(&s.handle), &s.old) || !clean {
                     self.may_keep(&s.handle, &mut signers)?;
                 }
             }
+            // Another key of the same party cannot: a thief of one key would lock out the rest.
             Statement::KeyRevoked(s) => {
                 self.parties.require(&s.handle)?;
                 self.parties.check_key(&s.key, &Owner::Party(s.handle.clone()))?;
@@ -77,7 +80,13 @@ impl State {
                 }
             }
             Statement::PartyUpdated(s) => {
-                self.parties.require(&s.handle)?;
+                let party = self.parties.require(&s.handle)?;
+                if party.vouched_since.is_some()
+                    && party.particulars == s.particulars
+                    && party.successor == s.successor
+                {
+                    return Err(Violation::new(Code::NoChange, (), &s.handle));
+                }
                 if let Some(successor) = &s.successor {
                     self.parties.require(successor)?;
                 }
@@ -130,7 +139,12 @@ impl State {
             }
             Statement::Receipt(s) => {
                 let taker = signers.some_party(Capacity::Taker)?;
-                self.parties.require_custodian(taker)?;
+                let sent = s.shipment.as_ref().and_then(|id| self.shipments.get(id));
+                let sent = sent.filter(|sent| sent.taker == *taker);
+                // What comes back may come back to a donor.
+                if s.purpose.or(sent.map(|sent| sent.purpose)) != Some(Purpose::Return) {
+                    self.parties.require_custodian(taker)?;
+                }
                 if let Some(giver) = &s.giver {
                     if giver == taker {
                         return Err(Violation::new(Code::SameParty, (), giver));
@@ -205,10 +219,11 @@ impl State {
     }
 
     /// Whoever admitted a party keeps its keys and particulars: k registrars, or the operator for
-    /// donors and carriers.
+    /// donors and carriers that no registrars vouch for.
     fn may_keep(&self, handle: &Handle, signers: &mut Signers) -> Result<(), Violation> {
         let party = self.parties.require(handle)?;
-        if !party.needs_vouching() && signers.operator()? {
+        let admitted = !party.needs_vouching() && party.vouched_since.is_none();
+        if admitted && signers.operator()? {
             return Ok(());
         }
         signers.enough_registrars().map(|_| ())
@@ -223,7 +238,7 @@ impl State {
             if self.parties.registrars.contains(registrar) {
                 continue;
             }
-            if self.parties.registrars.find(&registrar.handle).is_none() {
+            if !self.parties.is_registrars(&registrar.handle) {
                 self.parties.check_new_handle(&registrar.handle)?;
             }
             self.parties.check_new_key(&registrar.key)?;
@@ -348,13 +363,19 @@ impl State {
         signers: &mut Signers,
     ) -> Result<(), Violation> {
         for assignment in &s.assignments {
-            let gift = self.known_gift(&assignment.goods.gift)?;
-            if let Some(key) = gift.donor.key {
-                signers.key(Capacity::Donor, None, &key);
-            } else if head.signers_as(Capacity::Donor).any(|donor| donor.party == gift.donor.party)
-            {
-                signers.party(Capacity::Donor)?;
-            }
+            let donor = &self.known_gift(&assignment.goods.gift)?.donor;
+            let (party, key) = match (&donor.party, &donor.key) {
+                (_, Some(key)) => (None, *key),
+                (Some(party), None) => {
+                    let signer = head.signers_as(Capacity::Donor);
+                    let mut signer = signer.filter(|signer| signer.party.as_ref() == Some(party));
+                    let Some(signer) = signer.next() else { continue };
+                    self.parties.check_key(&signer.key, &Owner::Party(party.clone()))?;
+                    (Some(party), signer.key)
+                }
+                (None, None) => continue,
+            };
+            signers.key(Capacity::Donor, party, &key);
         }
         Ok(())
     }

@@ -3,10 +3,14 @@
 //! A correction holds if the history of every gift that it touches, folded again with the new
 //! statement in the old one's place, still balances. What others rest on stays: donor, takers,
 //! recipients, consent, origin; and a dispatch once its receipt is there.
+//!
+//! Everybody who signed the original signs the correction, in the same capacity: a giver cannot
+//! rewrite alone what its carrier has signed for. In place of a slip's key signs whoever took the
+//! gift over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::gift::{Books, Gift, Lowered};
+use super::gift::{Books, Fact, Gift, Lowered};
 use super::{History, Recorded, State, fact};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
@@ -15,6 +19,16 @@ use crate::model::subject::Subject;
 use crate::model::violation::{Code, Violation};
 
 use super::parties::Owner;
+
+/// What holds of an event that may have been corrected before.
+pub(super) enum Held {
+    /// Its own words.
+    Original,
+    /// A correction's words.
+    Replaced(Statement),
+    /// Nothing.
+    Voided,
+}
 
 impl State {
     /// The event that a correction names, if it is in the log under that index and hash.
@@ -37,12 +51,22 @@ impl State {
         let same = |signers: &Head| -> BTreeSet<(Capacity, Option<Handle>)> {
             signers.signers.iter().map(|s| (s.capacity, s.party.clone())).collect()
         };
-        let (must, does) = (same(&target.event.head), same(head));
+        let (mut must, does) = (same(&target.event.head), same(head));
+        let own = (Capacity::Donor, None);
+        if let Some(gift) = self.gifts.get(&s.target)
+            && gift.donor.kind == DonorKind::Enrolled
+            && must.remove(&own)
+        {
+            must.insert((Capacity::Donor, gift.donor.party.clone()));
+        }
         if let Some((capacity, _)) = must.difference(&does).next() {
             return Err(Violation::new(Code::SignerMissing, capacity.word(), ()));
         }
         if let Some((capacity, _)) = does.difference(&must).next() {
             return Err(Violation::new(Code::SignerExtra, (), capacity.word()));
+        }
+        if head.signers.len() > must.len() {
+            return Err(Violation::new(Code::SignerExtra, must.len(), head.signers.len()));
         }
         for signer in &head.signers {
             match &signer.party {
@@ -70,41 +94,139 @@ impl State {
         if let Some(replacement) = &replacement {
             Subject::of_statement(replacement, s.target, &mut subjects);
         }
-        // What held until now: the original, or what an earlier correction put in its place.
-        let held = subjects.iter().find_map(|subject| match subject {
-            Subject::Gift(id) => self.gifts.get(id)?.replaced.get(&target.index),
-            _ => None,
-        });
-        let held = held.and_then(|bytes| Statement::from_bytes(original.kind(), bytes).ok());
-        self.check_fixed(held.as_ref().unwrap_or(original), replacement.as_ref())?;
+        let held = self.held(&target);
+        let held = match &held {
+            Held::Original => Some(original),
+            Held::Replaced(held) => {
+                // A gift that only an earlier correction brought in is folded again, too.
+                Subject::of_statement(held, s.target, &mut subjects);
+                Some(held)
+            }
+            Held::Voided => None,
+        };
+        self.check_fixed(original, held, replacement.as_ref())?;
+        if let (Some(Statement::Donation(old)), Some(Statement::Donation(new))) =
+            (held, &replacement)
+        {
+            self.check_units(self.known_gift(&s.target)?, old, new, history)?;
+        }
         let bytes = s.replacement.as_bytes().to_vec();
         let mut changed = Vec::new();
         for subject in &subjects {
             let Subject::Gift(id) = subject else { continue };
             let gift = self.known_gift(id)?;
-            let mut replaced = gift.replaced.clone();
-            replaced.insert(target.index, bytes.clone());
-            let mut again = self.fold(gift, replaced, history)?;
+            let mut told = gift.clone();
+            // A correction may bring goods into an event that did not speak of them.
+            if let Err(at) = told.entries.binary_search(&target.index) {
+                told.entries.insert(at, target.index);
+            }
+            told.entries.push(entry.index);
+            told.replaced.insert(target.index, bytes.clone());
+            told.corrected.push((target.index, entry.index));
+            let mut again = self.fold(&told, entry, history)?;
             self.note_lowered(gift, &mut again, original, entry);
-            again.entries.push(entry.index);
-            again.corrected.push((target.index, entry.index));
             changed.push(again);
         }
         self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
-        if let (Statement::Dispatch(_), Some(Statement::Dispatch(new))) = (original, &replacement)
-            && let Some(shipment) = self.shipments.get_mut(&new.shipment)
-        {
-            shipment.waybill = new.waybill.clone();
-            shipment.carrier_name = new.carrier_name.clone();
-            shipment.expected_on = new.expected_on;
-        }
+        self.correct_shipment(&target, original, replacement.as_ref());
         Ok(())
     }
 
+    /// What holds of this event.
+    pub(super) fn held(&self, target: &Recorded) -> Held {
+        let Some(original) = &target.event.statement else { return Held::Original };
+        let mut subjects = BTreeSet::new();
+        Subject::of_statement(original, target.event.hash, &mut subjects);
+        let gift = subjects.iter().find_map(|subject| match subject {
+            Subject::Gift(id) => self.gifts.get(id),
+            _ => None,
+        });
+        match gift.and_then(|gift| gift.replaced.get(&target.index)).map(Vec::as_slice) {
+            None => Held::Original,
+            Some([]) => Held::Voided,
+            Some(bytes) => {
+                let held = Statement::from_bytes(original.kind(), bytes);
+                Held::Replaced(held.expect("it was read when the correction was applied"))
+            }
+        }
+    }
+
+    /// What a shipment as a whole says, once one of its events is corrected.
+    fn correct_shipment(
+        &mut self,
+        target: &Recorded,
+        original: &Statement,
+        replacement: Option<&Statement>,
+    ) {
+        let id = match original {
+            Statement::Dispatch(s) => Some(&s.shipment),
+            Statement::Delivery(s) => Some(&s.shipment),
+            Statement::Receipt(s) => s.shipment.as_ref(),
+            _ => None,
+        };
+        let dated = self.dated(target);
+        let Some(shipment) = id.and_then(|id| self.shipments.get_mut(id)) else { return };
+        let taker = target.event.head.signer_as(Capacity::Taker);
+        let list = match original {
+            Statement::Dispatch(_) => &mut shipment.dispatches,
+            Statement::Delivery(_) => &mut shipment.deliveries,
+            _ if taker.and_then(|taker| taker.party.as_ref()) == Some(&shipment.taker) => {
+                &mut shipment.receipts
+            }
+            _ => return,
+        };
+        list.retain(|dated| dated.index != target.index);
+        if replacement.is_some() {
+            list.push(dated);
+            list.sort_by_key(|dated| dated.index);
+        }
+        if let Some(Statement::Dispatch(new)) = replacement {
+            shipment.waybill = new.waybill.clone();
+            shipment.carrier_name = new.carrier_name.clone();
+            shipment.expected_on = new.expected_on;
+            shipment.gifts.extend(new.portions.iter().map(|portion| portion.goods.gift));
+        }
+        let gifts = &self.gifts;
+        let carries = |gift: &EventHash| {
+            gifts.get(gift).is_some_and(|gift| gift.shipments.contains(&shipment.id))
+        };
+        shipment.gifts = shipment.gifts.iter().copied().filter(carries).collect();
+    }
+
+    /// A line's units are a part of what later signers said: "3 boxes".
+    fn check_units(
+        &self,
+        gift: &Gift,
+        old: &Donation,
+        new: &Donation,
+        history: &dyn History,
+    ) -> Result<(), Violation> {
+        let same = new.lines.iter().all(|line| {
+            old.line(line.number).is_none_or(|b| b.unit == line.unit && b.pack == line.pack)
+        });
+        let rests = |index: &&EntryIndex| {
+            let voided = gift.replaced.get(index).is_some_and(Vec::is_empty);
+            let moves = || {
+                let event = history.event(**index).and_then(|recorded| recorded.event.statement);
+                event.is_some_and(|statement| moves_goods(statement.kind()))
+            };
+            !voided && !gift.unsupported.contains(index) && moves()
+        };
+        match gift.entries.iter().skip(1).find(rests) {
+            Some(index) if !same => Err(Violation::new(Code::CorrectionRests, (), *index)),
+            _ => Ok(()),
+        }
+    }
+
     /// What no correction may touch.
-    fn check_fixed(&self, old: &Statement, new: Option<&Statement>) -> Result<(), Violation> {
+    fn check_fixed(
+        &self,
+        original: &Statement,
+        held: Option<&Statement>,
+        new: Option<&Statement>,
+    ) -> Result<(), Violation> {
         let fixed = |what: &'static str| Err(Violation::new(Code::CorrectionFixed, what, ()));
-        match (old, new) {
+        match (held.unwrap_or(original), new) {
             (Statement::Donation(_), None) => fixed("a donation is withdrawn, not voided"),
             (Statement::Donation(old), Some(Statement::Donation(new))) => {
                 if let Some(what) = fixed_in_donation(old, new) { fixed(what) } else { Ok(()) }
@@ -118,7 +240,7 @@ impl State {
                     if !same {
                         return fixed("shipment, taker, purpose and carrier");
                     }
-                    if old.portions == new.portions {
+                    if held.is_some() && old.portions == new.portions {
                         return Ok(());
                     }
                 }
@@ -141,20 +263,23 @@ impl State {
         }
     }
 
-    /// The gift once more, from its donation on, with these statements in place of the originals.
+    /// The gift once more, from its donation on, with the statements that are to hold in place of
+    /// the originals. `entry` is the newest correction, which is not in the history yet.
     fn fold(
         &self,
-        gift: &Gift,
-        replaced: BTreeMap<EntryIndex, Vec<u8>>,
+        told: &Gift,
+        entry: &Recorded,
         history: &dyn History,
     ) -> Result<Gift, Violation> {
-        let corrected = gift.corrected.clone();
+        let look = |index: EntryIndex| {
+            if index == entry.index { Some(entry.clone()) } else { history.event(index) }
+        };
         let mut again: Option<Gift> = None;
-        for index in &gift.entries {
+        for index in &told.entries {
             let rests = || Violation::new(Code::CorrectionRests, (), *index);
-            let recorded = history.event(*index).ok_or_else(rests)?;
+            let recorded = look(*index).ok_or_else(rests)?;
             let original = recorded.event.statement.as_ref().ok_or_else(rests)?;
-            let new = match replaced.get(index).map(Vec::as_slice) {
+            let new = match told.replaced.get(index).map(Vec::as_slice) {
                 None => None,
                 // A voided statement leaves only its entry.
                 Some([]) => {
@@ -168,7 +293,9 @@ impl State {
                 }
             };
             let statement = new.as_ref().unwrap_or(original);
-            let fact = fact(&recorded, statement);
+            let by = told.corrected.iter().rev().find(|(target, _)| target == index);
+            let by = by.and_then(|(_, by)| look(*by));
+            let fact = Fact { correction: by.as_ref(), ..fact(&recorded, statement) };
             let books = Books {
                 parties: &self.parties,
                 shipments: &self.shipments,
@@ -178,6 +305,7 @@ impl State {
                 (None, Statement::Donation(donation)) => {
                     again = Some(Gift::begin(&fact, donation, &books)?);
                 }
+                (Some(again), Statement::Correction(_)) => again.corrected_by(&fact, books.rules),
                 (Some(again), statement) if statement_touches(statement, again.id) => {
                     again.post(&fact, &books).map_err(|violation| {
                         let found = violation.found;
@@ -189,13 +317,13 @@ impl State {
                 (None, _) => return Err(rests()),
             }
         }
-        let mut again = again.ok_or(Violation::new(Code::GiftUnknown, (), gift.id))?;
-        again.replaced = replaced;
-        again.corrected = corrected;
+        let mut again = again.ok_or(Violation::new(Code::GiftUnknown, (), told.id))?;
+        again.replaced = told.replaced.clone();
+        again.corrected = told.corrected.clone();
         // Recalls of what it held before the correction still concern it.
-        again.lots.extend(gift.lots.iter().cloned());
-        again.lowered = gift.lowered.clone();
-        again.failed = gift.failed.clone();
+        again.lots.extend(told.lots.iter().cloned());
+        again.lowered = told.lowered.clone();
+        again.failed = told.failed.clone();
         Ok(again)
     }
 
@@ -224,13 +352,25 @@ impl State {
 }
 
 fn statement_touches(statement: &Statement, gift: EventHash) -> bool {
-    if matches!(statement, Statement::Correction(_)) {
-        // Its own effect is folded in already; only its entry counts.
-        return false;
-    }
     let mut subjects = BTreeSet::new();
     Subject::of_statement(statement, gift, &mut subjects);
     subjects.contains(&Subject::Gift(gift))
+}
+
+/// Whether quantities in statements of this kind move between accounts.
+fn moves_goods(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Withdrawal
+            | Kind::Designation
+            | Kind::Dispatch
+            | Kind::Receipt
+            | Kind::Count
+            | Kind::Use
+            | Kind::Disposal
+            | Kind::Hold
+            | Kind::Release
+    )
 }
 
 fn fixed_in_donation(old: &Donation, new: &Donation) -> Option<&'static str> {
@@ -256,9 +396,20 @@ fn fixed_in_donation(old: &Donation, new: &Donation) -> Option<&'static str> {
             }
         }
         let all_there = before.shares.iter().all(|s| line.shares.find(&s.recipient).is_some());
-        if !all_there {
+        // What was for somebody does not come free by a correction: that is a change of recipient.
+        let raised = line.quantity.saturating_sub(before.quantity);
+        if !all_there || undesignated(line) > undesignated(before).saturating_add(raised) {
             return Some("final recipient");
         }
     }
+    let gone = |line: &&Line| new.line(line.number).is_none() && !line.shares.is_empty();
+    if old.lines.iter().any(|line| gone(&line)) {
+        return Some("final recipient");
+    }
     None
+}
+
+/// How much of a line is for nobody yet, in its stated unit.
+fn undesignated(line: &Line) -> u64 {
+    line.quantity - line.shares.iter().map(|share| share.quantity).sum::<u64>()
 }

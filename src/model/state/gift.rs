@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
-use super::account::{Accounts, Book, Lot, Reached, Whereabouts};
+use super::Recorded;
+use super::account::{Account, Accounts, Book, Lot, Reached, Whereabouts};
 use super::parties::{Parties, Standing};
 use super::shipment::Shipments;
 use crate::model::date::{Date, UnixMs};
@@ -32,6 +33,23 @@ pub(super) struct Fact<'a> {
     pub event: EventHash,
     pub head: &'a Head,
     pub statement: &'a Statement,
+    /// The correction whose words hold in place of the event's own.
+    pub correction: Option<&'a Recorded>,
+}
+
+impl Fact<'_> {
+    /// How well the party that signs in this capacity is vouched for. Where a correction put the
+    /// words there, they stand on the weaker of both signatures.
+    fn standing(&self, capacity: Capacity, parties: &Parties) -> Standing {
+        let standing = |head: &Head, at: EntryIndex| {
+            let signer = head.signer_as(capacity).expect("checked with the signers");
+            let party = signer.party.as_ref().expect("holders and takers are parties");
+            parties.standing(party, &signer.key, at)
+        };
+        let own = standing(self.head, self.index);
+        let corrected = self.correction.map(|by| standing(&by.event.head, by.index));
+        corrected.map_or(own, |corrected| own.min(corrected))
+    }
 }
 
 /// A contradiction.
@@ -136,6 +154,8 @@ pub struct Gift {
     pub damaged: u64,
     /// What came beyond what was sent, or was found.
     pub surplus: u64,
+    /// Loose pieces that came out of opened packs.
+    pub unpacked: u64,
     /// What was rejected.
     pub rejected: u64,
     /// Who has had to do with it.
@@ -190,6 +210,7 @@ impl Gift {
             loose_units: BTreeMap::new(),
             damaged: 0,
             surplus: 0,
+            unpacked: 0,
             rejected: 0,
             journey: donation.donor.party.iter().chain(&donation.taker).cloned().collect(),
             shipments: BTreeSet::new(),
@@ -240,7 +261,7 @@ impl Gift {
         self.note_signers(fact, books.rules);
         match fact.statement {
             Statement::Withdrawal(s) => self.withdraw(s),
-            Statement::GiftTakenOver(s) => self.taken_over(s, fact),
+            Statement::GiftTakenOver(s) => self.taken_over(s),
             Statement::Designation(s) => self.designate(s, fact),
             Statement::Dispatch(s) => self.dispatch(s),
             Statement::Receipt(s) => self.receive(s, fact, books),
@@ -279,6 +300,12 @@ impl Gift {
         }?;
         self.run_clock(fact, books.rules, ClockKind::Filing);
         Ok(())
+    }
+
+    /// Takes note of a correction; what it changed is folded in already.
+    pub(super) fn corrected_by(&mut self, fact: &Fact, rules: &Rules) {
+        self.entries.push(fact.index);
+        self.note_signers(fact, rules);
     }
 
     fn note_signers(&mut self, fact: &Fact, rules: &Rules) {
@@ -346,7 +373,7 @@ impl Gift {
         Ok(())
     }
 
-    fn taken_over(&mut self, statement: &GiftTakenOver, _: &Fact) -> Result<(), Violation> {
+    fn taken_over(&mut self, statement: &GiftTakenOver) -> Result<(), Violation> {
         self.journey.extend(statement.donor.party.clone());
         self.donor = statement.donor.clone();
         Ok(())
@@ -359,17 +386,22 @@ impl Gift {
             let to = lot(from.line, from.book, Some(&assignment.recipient));
             changes |= from.meant_for.is_some();
             self.journey.insert(assignment.recipient.clone());
-            let rest = at_rest(&statement.holder, Condition::Good);
-            let announced = self.donor.party.as_ref() == Some(&statement.holder)
-                && self.accounts.available(&from, &Whereabouts::Announced) >= quantity;
-            let place = if announced { Whereabouts::Announced } else { rest };
-            for (reached, part) in self.accounts.take(&from, &place, quantity)? {
-                if reached.is_some() {
+            let mut left = quantity;
+            let announced = Some(Whereabouts::Announced)
+                .filter(|_| self.donor.party.as_ref() == Some(&statement.holder));
+            for place in [Some(at_rest(&statement.holder, Condition::Good)), announced] {
+                let Some(place) = place else { continue };
+                let part = left.min(self.accounts.available(&from, &place));
+                for (reached, part) in self.accounts.take(&from, &place, part)? {
                     // What has reached somebody is not for anybody else to assign.
-                    let left = self.accounts.available(&from, &place);
-                    return Err(Violation::new(Code::BalanceExceeded, left, quantity));
+                    if reached.is_none() {
+                        self.accounts.put(to.at(place.clone(), None), part)?;
+                        left -= part;
+                    }
                 }
-                self.accounts.put(to.at(place.clone(), None), part)?;
+            }
+            if left > 0 {
+                return Err(Violation::new(Code::BalanceExceeded, quantity - left, quantity));
             }
         }
         if changes {
@@ -383,7 +415,11 @@ impl Gift {
         let shown = match consent {
             Consent::None => true,
             Consent::NotNeeded => false,
-            Consent::Standing => self.donation.standing_consent,
+            // Written by whoever had the slip's key, or recorded the gift, it is not the donor's.
+            Consent::Standing => {
+                let own = matches!(self.donor.kind, DonorKind::Enrolled | DonorKind::OneTimeKey);
+                self.donation.standing_consent && self.donor_signed && own
+            }
             Consent::Signed => self.donor_signs(fact.head),
             Consent::Paper => {
                 let paper = |d: &&Document| d.kind == DocumentKind::Consent && d.sha256.is_some();
@@ -405,62 +441,87 @@ impl Gift {
 
     fn dispatch(&mut self, statement: &Dispatch) -> Result<(), Violation> {
         let giver = &statement.shipment.giver;
-        let to = Whereabouts::Moving {
-            shipment: statement.shipment.clone(),
-            returning: statement.purpose == Purpose::Return,
-        };
         self.journey.extend([giver.clone(), statement.taker.clone()]);
         self.journey.extend(statement.carrier.clone());
         self.shipments.insert(statement.shipment.clone());
         for portion in of_gift(self.id, &statement.portions) {
             let (lot, quantity) = self.in_book(&portion.goods, portion.quantity)?;
-            let from = if self.donor.party.as_ref() == Some(giver) && !self.taker_signed {
-                Whereabouts::Announced
-            } else {
-                at_rest(giver, Condition::Good)
+            let to = Whereabouts::Moving {
+                shipment: statement.shipment.clone(),
+                returning: comes_back(&lot, statement.purpose, &statement.taker),
             };
+            self.bring_forth(&lot, giver, quantity)?;
+            let from = at_rest(giver, Condition::Good);
             self.accounts.transfer(&lot, &from, &to, quantity, |reached| reached)?;
         }
         Ok(())
     }
 
+    /// What a donor announced rests with it once it signs as its holder: as much as is wanted
+    /// beyond what rests there already.
+    fn bring_forth(&mut self, lot: &Lot, giver: &Handle, wanted: u64) -> Result<(), Violation> {
+        if self.donor.party.as_ref() != Some(giver) {
+            return Ok(());
+        }
+        let rest = at_rest(giver, Condition::Good);
+        let announced = self.accounts.available(lot, &Whereabouts::Announced);
+        let part = wanted.saturating_sub(self.accounts.available(lot, &rest)).min(announced);
+        self.accounts.transfer(lot, &Whereabouts::Announced, &rest, part, |reached| reached)
+    }
+
     fn receive(&mut self, s: &Receipt, fact: &Fact, books: &Books) -> Result<(), Violation> {
         let signer = fact.head.signer_as(Capacity::Taker).expect("checked with the signers");
         let taker = signer.party.as_ref().expect("a taker is a party");
-        let standing = books.parties.standing(taker, &signer.key, fact.index);
-        let (from, giver, purpose) = match (&s.shipment, &s.giver, s.purpose) {
-            (Some(id), _, _) => match books.shipments.get(id).filter(|known| known.taker == *taker)
-            {
-                Some(known) => {
-                    let returning = known.purpose == Purpose::Return;
-                    let moving = Whereabouts::Moving { shipment: id.clone(), returning };
-                    (moving, known.id.giver.clone(), known.purpose)
-                }
-                None => {
-                    self.unsupported.push(fact.index);
-                    return Ok(());
-                }
+        let standing = fact.standing(Capacity::Taker, books.parties);
+        let sent = s.shipment.as_ref().and_then(|id| books.shipments.get(id));
+        let (giver, purpose) = match (&s.giver, s.purpose) {
+            (Some(giver), Some(purpose)) => (Some(giver), purpose),
+            _ => match sent.filter(|sent| sent.taker == *taker) {
+                Some(sent) => (Some(&sent.id.giver), sent.purpose),
+                None => (None, Purpose::Transfer),
             },
-            (None, Some(giver), Some(purpose)) => {
-                (at_rest(giver, Condition::Good), giver.clone(), purpose)
-            }
-            _ => unreachable!("a receipt names a shipment, or giver and purpose"),
         };
-        self.journey.extend([giver.clone(), taker.clone()]);
+        let (mut supported, mut unsupported) = (false, false);
         let id = self.id;
         for arrival in s.arrivals.iter().filter(|arrival| arrival.goods.gift == id) {
-            let (lot, _) = self.in_book(&arrival.goods, 0)?;
+            // Judged the same whether or not anything was sent, so that a shipment that begins
+            // later changes nothing when the gift is folded again.
+            let (lot, came) = self.in_book(&arrival.goods, arrival.came().unwrap_or(u64::MAX))?;
+            let Some(giver) = giver else {
+                unsupported = true;
+                continue;
+            };
+            let from = match &s.shipment {
+                Some(id) => Whereabouts::Moving {
+                    shipment: id.clone(),
+                    returning: comes_back(&lot, purpose, taker),
+                },
+                None => {
+                    self.bring_forth(&lot, giver, came)?;
+                    at_rest(giver, Condition::Good)
+                }
+            };
             if s.shipment.is_some() && !self.accounts.was_in(&lot, &from) {
-                self.unsupported.push(fact.index);
+                unsupported = true;
                 continue;
             }
-            self.arrive(arrival, &lot, &from, &Parted { giver: &giver, taker, purpose, standing })?;
+            supported = true;
+            let hands = Parted { giver, taker, purpose, standing };
+            self.arrive(arrival, &lot, &from, &hands)?;
             if s.closing {
                 let missing = self.accounts.available(&lot, &from);
                 let to =
                     Whereabouts::Unaccounted { giver: giver.clone(), taker: Some(taker.clone()) };
-                self.accounts.transfer(&lot, &from, &to, missing, |reached| reached)?;
+                let keep = |reached| if hands.undo(&lot) { None } else { reached };
+                self.accounts.transfer(&lot, &from, &to, missing, keep)?;
             }
+        }
+        if supported {
+            self.journey.extend(giver.cloned());
+            self.journey.insert(taker.clone());
+        }
+        if unsupported {
+            self.unsupported.push(fact.index);
         }
         Ok(())
     }
@@ -472,16 +533,18 @@ impl Gift {
         from: &Whereabouts,
         hands: &Parted,
     ) -> Result<(), Violation> {
-        let returning = hands.purpose == Purpose::Return;
         let (giver, taker) = (hands.giver, hands.taker);
-        let mark = |reached: Option<Reached>| {
-            if returning { None } else { reached.max(new_mark(lot, hands)) }
-        };
-        let keep = |reached: Option<Reached>| if returning { None } else { reached };
+        let undo = hands.undo(lot);
+        let keep = |reached: Option<Reached>| if undo { None } else { reached };
+        let mark = |reached: Option<Reached>| keep(reached).max(new_mark(lot, hands));
         let issued = hands.purpose == Purpose::Issue;
         let pending = Whereabouts::Inspected { holder: taker.clone(), issued };
         let back = at_rest(giver, Condition::Good);
         let hand_to_hand = *from == back;
+        if hand_to_hand && self.accounts.available(lot, from) == 0 {
+            // Nor can two parties make surplus of a gift that neither has.
+            return Err(Violation::new(Code::BalanceExceeded, 0u64, arrival.came().unwrap_or(0)));
+        }
         let parts = [
             (arrival.accepted, at_rest(taker, Condition::Good), true),
             (arrival.pending, pending, false),
@@ -505,10 +568,10 @@ impl Gift {
             self.accounts.transfer(lot, from, &back, rejected, |reached| reached)?;
         }
         let (_, surplus) = self.in_book(&arrival.goods, arrival.surplus)?;
-        self.accounts.put(lot.at(at_rest(taker, Condition::Good), None), surplus)?;
-        self.damaged += self.in_book(&arrival.goods, arrival.damaged)?.1;
-        self.rejected += rejected;
-        self.surplus += surplus;
+        self.add_surplus(lot.at(at_rest(taker, Condition::Good), None), surplus)?;
+        let (_, damaged) = self.in_book(&arrival.goods, arrival.damaged)?;
+        self.damaged = self.damaged.saturating_add(damaged);
+        self.rejected = self.rejected.saturating_add(rejected);
         if let Some(actual) = &arrival.actual {
             let item = self.donation.line(lot.line).map(|line| &line.item);
             let item = if actual.item.is_empty() { item } else { Some(&actual.item) };
@@ -517,10 +580,15 @@ impl Gift {
         Ok(())
     }
 
+    /// Surplus is bounded for the gift as a whole, so that no sum over its accounts overflows.
+    fn add_surplus(&mut self, account: Account, quantity: u64) -> Result<(), Violation> {
+        self.surplus = bounded(self.surplus, quantity)?;
+        self.accounts.put(account, quantity)
+    }
+
     fn count(&mut self, s: &Count, fact: &Fact, books: &Books) -> Result<(), Violation> {
-        let signer = fact.head.signer_as(Capacity::Holder).expect("checked with the signers");
         let by = holder(fact);
-        let standing = books.parties.standing(by, &signer.key, fact.index);
+        let standing = fact.standing(Capacity::Holder, books.parties);
         let good = at_rest(by, Condition::Good);
         let id = self.id;
         for finding in s.findings.iter().filter(|finding| finding.goods.gift == id) {
@@ -533,10 +601,13 @@ impl Gift {
             let missing = Whereabouts::Unaccounted { giver: by.clone(), taker: None };
             self.accounts.transfer(&lot, &good, &missing, shortage, |reached| reached)?;
             let (_, found) = self.in_book(goods, finding.found)?;
-            self.find_again(&lot, by, found)?;
+            self.find_again(&lot, by, found, standing)?;
             let (_, surplus) = self.in_book(goods, finding.surplus)?;
-            self.accounts.put(lot.at(good.clone(), None), surplus)?;
-            self.surplus += surplus;
+            if surplus > 0 && !self.accounts.answered(&lot, by) {
+                // Only who has had these goods can find more of them.
+                return Err(Violation::new(Code::BalanceExceeded, 0u64, surplus));
+            }
+            self.add_surplus(lot.at(good.clone(), None), surplus)?;
         }
         Ok(())
     }
@@ -559,6 +630,7 @@ impl Gift {
             self.accounts.put(packs.at(gone.clone(), reached), part)?;
         }
         let pieces = lot(packs.line, Book::Loose, packs.meant_for.as_ref());
+        self.unpacked = bounded(self.unpacked, f.loose)?;
         self.accounts.put(pieces.at(good, weakest), f.loose)
     }
 
@@ -577,7 +649,7 @@ impl Gift {
             let damaged = at_rest(by, Condition::Damaged);
             self.accounts.transfer(&lot, &from, &damaged, part, |reached| reached)?;
             failed -= part;
-            self.damaged += part;
+            self.damaged = self.damaged.saturating_add(part);
         }
         if passed + failed > 0 {
             return Err(Violation::new(Code::BalanceExceeded, 0u64, passed + failed));
@@ -585,8 +657,15 @@ impl Gift {
         Ok(())
     }
 
-    /// What was unaccounted at this holder, or on its way to it, is there after all.
-    fn find_again(&mut self, lot: &Lot, by: &Handle, found: u64) -> Result<(), Violation> {
+    /// What was unaccounted at this holder, or on its way to it, is there after all. If it was on
+    /// its way to its final recipient, it has now arrived there.
+    fn find_again(
+        &mut self,
+        lot: &Lot,
+        by: &Handle,
+        found: u64,
+        standing: Standing,
+    ) -> Result<(), Violation> {
         let lost = |place: &Whereabouts| match place {
             Whereabouts::Unaccounted { giver, taker } => giver == by || taker.as_ref() == Some(by),
             _ => false,
@@ -597,7 +676,10 @@ impl Gift {
         for place in places {
             let part = left.min(self.accounts.available(lot, &place));
             let good = at_rest(by, Condition::Good);
-            self.accounts.transfer(lot, &place, &good, part, |reached| reached)?;
+            let sent_here = matches!(&place, Whereabouts::Unaccounted { taker, .. } if taker.as_ref() == Some(by));
+            let arrived = (sent_here && lot.meant_for.as_ref() == Some(by))
+                .then_some(Reached::Recipient(standing));
+            self.accounts.transfer(lot, &place, &good, part, |reached| reached.max(arrived))?;
             left -= part;
         }
         if left > 0 {
@@ -659,8 +741,11 @@ impl Gift {
 
     fn close_dispute(&mut self, s: &DisputeClosed, fact: &Fact) -> Result<(), Violation> {
         let by = fact.head.signers.first().and_then(|signer| signer.party.clone());
+        let donor = self.donor.party.clone().filter(|_| self.donor.kind == DonorKind::Enrolled);
         let dispute = self.open_dispute(s.dispute)?;
-        if dispute.by != by {
+        // What the slip's key disputed, the donor that took the gift over can close.
+        let donor = by.is_some() && dispute.by.is_none() && by == donor;
+        if dispute.by != by && !donor {
             return Err(Violation::new(Code::SignerWrong, dispute.by.as_ref(), by.as_ref()));
         }
         dispute.closed = Some(fact.index);
@@ -712,16 +797,37 @@ struct Parted<'a> {
     standing: Standing,
 }
 
+impl Parted<'_> {
+    /// Whether what these goods had reached is undone when the taker has them.
+    fn undo(&self, lot: &Lot) -> bool {
+        comes_back(lot, self.purpose, self.taker)
+    }
+}
+
+/// Whether goods go back. To the final recipient nothing goes back: a loan given back to it is its
+/// own again.
+fn comes_back(lot: &Lot, purpose: Purpose, taker: &Handle) -> bool {
+    purpose == Purpose::Return && lot.meant_for.as_ref() != Some(taker)
+}
+
 /// What accepting these goods makes of them.
 fn new_mark(lot: &Lot, hands: &Parted) -> Option<Reached> {
     match hands.purpose {
-        Purpose::Return | Purpose::Loan => None,
         _ if lot.meant_for.as_ref() == Some(hands.taker) => {
             Some(Reached::Recipient(hands.standing))
         }
         Purpose::Issue => Some(Reached::OtherUnit),
-        Purpose::Transfer => None,
+        Purpose::Transfer | Purpose::Return | Purpose::Loan => None,
     }
+}
+
+/// A sum that stays within what a line can hold.
+fn bounded(sum: u64, more: u64) -> Result<u64, Violation> {
+    let sum = sum.saturating_add(more);
+    if sum > QUANTITY_MAX {
+        return Err(Violation::new(Code::BalanceOverflow, QUANTITY_MAX, sum));
+    }
+    Ok(sum)
 }
 
 /// What a donation straight into the final recipient's hands proves: as much as a receipt if the
@@ -734,8 +840,8 @@ fn handed_over(
     parties: &Parties,
 ) -> Reached {
     match &taker.party {
-        Some(handle) if donor_signed && donation.donor.kind == DonorKind::Enrolled => {
-            Reached::Recipient(parties.standing(handle, &taker.key, fact.index))
+        Some(_) if donor_signed && donation.donor.kind == DonorKind::Enrolled => {
+            Reached::Recipient(fact.standing(Capacity::Taker, parties))
         }
         _ => Reached::RecordedAlone,
     }

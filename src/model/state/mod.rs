@@ -23,6 +23,7 @@ pub use gift::{DisputeState, Evidence, Gift, Late, Lowered, Signed};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use shipment::{Dated, Shipment, Shipments};
 
+use correct::Held;
 use gift::{Books, Fact};
 
 use super::date::UnixMs;
@@ -245,7 +246,15 @@ impl State {
             _ => None,
         };
         let statement = target.as_ref().and_then(|target| target.event.statement.as_ref());
-        event.subjects(statement.zip(target.as_ref().map(|target| target.event.hash)))
+        let mut subjects =
+            event.subjects(statement.zip(target.as_ref().map(|target| target.event.hash)));
+        // What an earlier correction brought in is touched when the next one takes it out.
+        if let Some(target) = &target
+            && let Held::Replaced(held) = self.held(target)
+        {
+            Subject::of_statement(&held, target.event.hash, &mut subjects);
+        }
+        subjects
     }
 
     /// Lets an event change the state, or says which rule it breaks and changes nothing.
@@ -299,7 +308,9 @@ impl State {
             Statement::PartyEnrolled(s) => self.parties.enrol(s, vouchers(head), index),
             Statement::KeyAdded(s) => self.parties.key_added(s, index),
             Statement::KeyRotated(s) => {
-                let recovered = head.signer_as(Capacity::Oneself).is_none();
+                let word =
+                    |s: &Signer| matches!(s.capacity, Capacity::Registrar | Capacity::Operator);
+                let recovered = head.signers.iter().any(word);
                 self.parties.key_rotated(s, recovered, index)
             }
             Statement::KeyRevoked(s) => {
@@ -411,10 +422,13 @@ impl State {
         self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
         self.shipments.extend(shipment.map(|shipment| (shipment.id.clone(), shipment)));
         self.orders.extend(order.map(|order| (order.event, order)));
-        if let Statement::GiftTakenOver(s) = statement
-            && let Some(key) = s.donor.key
-        {
-            self.parties.add_key(key, Owner::Gift(s.gift), entry.index, false)?;
+        if let Statement::GiftTakenOver(s) = statement {
+            // Who issued the slip has had its key: it ends here.
+            let slip = entry.event.head.signer_as(Capacity::Donor).expect("checked before");
+            self.parties.end_key(&slip.key, entry.index);
+            if let Some(key) = s.donor.key {
+                self.parties.add_key(key, Owner::Gift(s.gift), entry.index, false)?;
+            }
         }
         Ok(())
     }
@@ -512,6 +526,7 @@ fn fact<'a>(entry: &'a Recorded, statement: &'a Statement) -> Fact<'a> {
         event: entry.event.hash,
         head: &entry.event.head,
         statement,
+        correction: None,
     }
 }
 

@@ -110,6 +110,8 @@ pub struct Parties {
     pub threshold: u8,
     parties: BTreeMap<Handle, Party>,
     keys: HashMap<KeyBytes, KeyRecord>,
+    /// Names of registrars that are none any more: nobody else gets their handles.
+    former: BTreeMap<Handle, Text<200>>,
 }
 
 impl Parties {
@@ -122,6 +124,7 @@ impl Parties {
             threshold: genesis.threshold,
             parties: BTreeMap::new(),
             keys: HashMap::new(),
+            former: BTreeMap::new(),
         };
         parties.add_key(genesis.operator.key, Owner::Operator, 0, false)?;
         parties.operator_keys.push((0, genesis.operator.key));
@@ -147,14 +150,15 @@ impl Parties {
         self.keys.get(key)
     }
 
-    /// The legal name behind a handle, of parties, registrars and the operator.
+    /// The legal name behind a handle, of parties, the operator, and registrars, former ones too.
     pub fn name<'a>(&'a self, handle: &'a Handle) -> Option<&'a str> {
         if *handle == self.operator {
             return Some(self.operator_name.as_str());
         }
         let registrar = self.registrars.find(handle).map(|registrar| &registrar.name);
         let party = || self.parties.get(handle).map(|party| &party.particulars.name);
-        registrar.or_else(party).map(Text::as_str)
+        let former = || self.former.get(handle);
+        registrar.or_else(party).or_else(former).map(Text::as_str)
     }
 
     /// The operator key that signs a checkpoint of this size: the one valid at index size - 1.
@@ -244,16 +248,22 @@ impl Parties {
         Ok(())
     }
 
-    fn end_key(&mut self, key: &KeyBytes, at: EntryIndex) {
+    pub(super) fn end_key(&mut self, key: &KeyBytes, at: EntryIndex) {
         if let Some(record) = self.keys.get_mut(key) {
             record.ended.get_or_insert(at);
         }
     }
 
-    /// A handle that nobody has.
+    /// Whether a handle is a registrar's, or was.
+    pub(super) fn is_registrars(&self, handle: &Handle) -> bool {
+        self.registrars.find(handle).is_some() || self.former.contains_key(handle)
+    }
+
+    /// A handle that nobody has or had: who once spoke under it is still quoted in disputes and
+    /// recalls.
     pub(super) fn check_new_handle(&self, handle: &Handle) -> Result<(), Violation> {
         let taken = *handle == self.operator
-            || self.registrars.find(handle).is_some()
+            || self.is_registrars(handle)
             || self.parties.contains_key(handle);
         if taken { Err(Violation::new(Code::PartyExists, (), handle)) } else { Ok(()) }
     }
@@ -298,6 +308,8 @@ impl Parties {
         recovered: bool,
         at: EntryIndex,
     ) -> Result<(), Violation> {
+        // A key that stands on the registrars' word hands no more than that to its successor.
+        let recovered = recovered || self.keys.get(&statement.old).is_some_and(|old| old.recovered);
         self.add_key(statement.new, Owner::Party(statement.handle.clone()), at, recovered)?;
         self.end_key(&statement.old, at);
         self.party_mut(&statement.handle).keys.push(statement.new);
@@ -348,6 +360,11 @@ impl Parties {
             if !statement.registrars.iter().any(|kept| kept.key == registrar.key) {
                 self.end_key(&registrar.key, at);
             }
+        }
+        let names = old.iter().map(|registrar| (registrar.handle.clone(), registrar.name.clone()));
+        self.former.extend(names);
+        for registrar in &statement.registrars {
+            self.former.remove(&registrar.handle);
         }
         self.registrars = statement.registrars.clone();
         self.threshold = statement.threshold;
