@@ -91,6 +91,7 @@ pub fn rules() -> Rules {
             clock(ClockKind::Disclosure, 5),
             clock(ClockKind::Filing, 5),
             clock(ClockKind::Receipt, 3),
+            clock(ClockKind::Report, 90),
         ])
         .unwrap(),
         seal_entries: 0,

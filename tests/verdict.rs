@@ -3,7 +3,9 @@
 use giftproof::model::encoding::List;
 use giftproof::model::event::*;
 use giftproof::model::hash::EventHash;
-use giftproof::model::verdict::{AsOf, Flag, Headline, LateClock, Missing, Proof, Verdict};
+use giftproof::model::verdict::{
+    AsOf, Flag, Headline, LateClock, Missing, Proof, Summary, Verdict,
+};
 
 use crate::util::*;
 
@@ -309,4 +311,46 @@ fn changed_recipients_corrections_disputes_and_keys_are_flagged() {
         assert!(words.contains(&word), "{word} is not among {words:?}");
     }
     assert_eq!(verdict(&world, gift).recipients.len(), 2);
+}
+
+#[test]
+fn a_long_campaign_must_report_every_three_months() {
+    let mut world = World::new();
+    let mut donation = recorded("red-cross", vec![line(1, "gloves", 100, "pair", &[])]);
+    donation.campaign = text("C-2026-1");
+    world.accept(world.draft(donation, &[(Capacity::Taker, "red-cross")]));
+    let silent = |world: &World| {
+        let mut as_of = AsOf::last_entry(&world.state);
+        as_of.day = world.now.date(480);
+        let silent = Summary::of(&world.state, as_of).silent_campaigns;
+        silent.iter().map(|silent| silent.days).collect::<Vec<_>>()
+    };
+    let report = |world: &mut World| {
+        let attestation = Attestation {
+            evidence: EvidenceKind::Report,
+            text: text("what came in and went out"),
+            url: text(""),
+            from: None,
+            until: None,
+            held_by: None,
+            recipient_name: text(""),
+            shipment: None,
+            goods: List::default(),
+            listed: List::default(),
+        };
+        let mut draft = world.draft(attestation, &[(Capacity::Speaker, "red-cross")]);
+        let number = text("C-2026-1");
+        draft.documents.push(Document { kind: DocumentKind::Notice, number, sha256: None });
+        world.accept(draft);
+    };
+    world.wait_days(88);
+    report(&mut world);
+    world.wait_days(90);
+    report(&mut world);
+    // 178 days: not yet a campaign that must report at all; 10 days later it is, and it has.
+    assert!(silent(&world).is_empty());
+    world.wait_days(10);
+    assert!(silent(&world).is_empty());
+    world.wait_days(85);
+    assert_eq!(silent(&world), [5]);
 }

@@ -257,6 +257,11 @@ fn differences(phrases: &Phrases, summary: &Summary) -> String {
         let count = number(summary.receipts_before_delivery);
         clocks.push(vec![format!("  {}", say("receipts-before", &[("count", &count)]))]);
     }
+    for silent in &summary.silent_campaigns {
+        let places: [(&str, &dyn std::fmt::Display); 2] =
+            [("campaign", &silent.campaign), ("days", &silent.days)];
+        clocks.push(vec![format!("  {}", say("reports-late", &places))]);
+    }
     section("by-clock", clocks);
     let parties = summary.by_party.iter();
     let parties = parties.map(|(party, count)| vec![format!("  {}", phrases.who(party)), gifts(count)]);

@@ -26,7 +26,7 @@ pub use shipment::{Dated, Shipment, Shipments};
 use correct::Held;
 use gift::{Books, Fact};
 
-use super::date::UnixMs;
+use super::date::{Date, UnixMs};
 use super::entry::{Link, Links, NO_LEAF, OpenEvent, Place};
 use super::event::*;
 use super::hash::{EventHash, LeafHash, SubjectHash};
@@ -99,6 +99,15 @@ pub struct OrderState {
     pub carried_out: u64,
 }
 
+/// A public campaign, as far as its reports go.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
+pub struct Campaign {
+    /// The day of its first gift.
+    pub first: Date,
+    /// The days of its reports: attestations of that kind that name its number as a document.
+    pub reports: Vec<Date>,
+}
+
 /// Everything that follows from the entries so far.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct State {
@@ -120,6 +129,8 @@ pub struct State {
     pub needs: BTreeMap<EventHash, NeedState>,
     /// Orders.
     pub orders: BTreeMap<EventHash, OrderState>,
+    /// Public campaigns, by number; gifts from old lists make none.
+    pub campaigns: BTreeMap<Text<60>, Campaign>,
     /// Attestations that speak of no gift.
     pub publications: Vec<EntryIndex>,
     events: HashMap<EventHash, EntryIndex>,
@@ -153,6 +164,7 @@ impl State {
             recalls: BTreeMap::new(),
             needs: BTreeMap::new(),
             orders: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
             publications: Vec::new(),
             events: HashMap::from([(entry.event.hash, 0)]),
             subjects: HashMap::new(),
@@ -395,7 +407,31 @@ impl State {
             self.parties.add_key(key, Owner::Gift(id), entry.index, false)?;
         }
         self.gifts.insert(id, gift);
+        self.note_campaign(donation, entry);
         Ok(())
+    }
+
+    fn note_campaign(&mut self, donation: &Donation, entry: &Recorded) {
+        if donation.campaign.is_empty() || donation.historic {
+            return;
+        }
+        let day = self.dated(entry).day();
+        let campaign = self.campaigns.entry(donation.campaign.clone());
+        let campaign = campaign.or_insert(Campaign { first: day, reports: Vec::new() });
+        campaign.first = campaign.first.min(day);
+    }
+
+    fn note_report(&mut self, attestation: &Attestation, entry: &Recorded) {
+        if attestation.evidence != EvidenceKind::Report {
+            return;
+        }
+        let day = self.dated(entry).day();
+        for document in &entry.event.head.documents {
+            let number = Text::new(document.number.as_str()).ok();
+            if let Some(campaign) = number.and_then(|number| self.campaigns.get_mut(&number)) {
+                campaign.reports.push(day);
+            }
+        }
     }
 
     /// Posts an event to every gift that it touches; all of them change, or none.
@@ -416,12 +452,16 @@ impl State {
             gift.post(&fact, &books)?;
             changed.push(gift);
         }
-        if changed.is_empty() && matches!(statement, Statement::Attestation(_)) {
-            self.publications.push(entry.index);
-        }
+        let says_of_gifts = !changed.is_empty();
         self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
         self.shipments.extend(shipment.map(|shipment| (shipment.id.clone(), shipment)));
         self.orders.extend(order.map(|order| (order.event, order)));
+        if let Statement::Attestation(s) = statement {
+            self.note_report(s, entry);
+            if !says_of_gifts {
+                self.publications.push(entry.index);
+            }
+        }
         if let Statement::GiftTakenOver(s) = statement {
             // Who issued the slip has had its key: it ends here.
             let slip = entry.event.head.signer_as(Capacity::Donor).expect("checked before");

@@ -11,7 +11,7 @@ mod tally;
 use serde::Serialize;
 
 pub use flags::{Flag, LateClock};
-pub use summary::{ClockCount, Summary};
+pub use summary::{ClockCount, SilentCampaign, Summary};
 
 use super::date::Date;
 use super::event::{DonorKind, EvidenceKind};

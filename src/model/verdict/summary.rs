@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{AsOf, Flag, Headline, LateClock, Verdict};
+use crate::model::event::ClockKind;
 use crate::model::ident::{EntryIndex, Handle, ShipmentId};
 use crate::model::state::{Gift, State, Whereabouts};
+use crate::model::text::Text;
 
 /// What one clock found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -21,6 +23,19 @@ pub struct ClockCount {
     /// How many those are.
     pub shipments: u64,
 }
+
+/// A campaign that has not reported in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SilentCampaign {
+    /// Its number.
+    pub campaign: Text<60>,
+    /// The longest silence, in days beyond what is allowed.
+    pub days: u32,
+}
+
+/// A public campaign must report when it lasts longer than six months (Charity Law of the PRC, on
+/// public fundraising).
+const CAMPAIGN_REPORTS_AFTER_DAYS: i32 = 183;
 
 /// Counts over all gifts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -37,6 +52,8 @@ pub struct Summary {
     pub by_clock: BTreeMap<LateClock, ClockCount>,
     /// Receipts that are dated before their delivery.
     pub receipts_before_delivery: u64,
+    /// Campaigns of over six months that have not reported in time.
+    pub silent_campaigns: Vec<SilentCampaign>,
     /// Gifts with a difference, by the parties that answer for the goods concerned.
     pub by_party: BTreeMap<Handle, u64>,
 }
@@ -64,6 +81,7 @@ impl Summary {
                 }
             }
         }
+        summary.silent_campaigns = silent_campaigns(state, as_of);
         summary.receipts_before_delivery = early_receipts.len() as u64;
         for count in summary.by_clock.values_mut() {
             count.shipments = count.late_shipments.len() as u64;
@@ -86,6 +104,25 @@ impl Summary {
             count.late_shipments.extend(shipments);
         }
     }
+}
+
+/// Campaigns whose longest silence, from first gift or report to the next report or now, is longer
+/// than the clock allows.
+fn silent_campaigns(state: &State, as_of: AsOf) -> Vec<SilentCampaign> {
+    let Some(clock) = state.rules().clocks.find(ClockKind::Report) else { return Vec::new() };
+    let long = state
+        .campaigns
+        .iter()
+        .filter(|(_, campaign)| as_of.day.days_since(campaign.first) > CAMPAIGN_REPORTS_AFTER_DAYS);
+    let silent = long.filter_map(|(number, campaign)| {
+        let mut days = campaign.reports.clone();
+        days.extend([campaign.first, as_of.day]);
+        days.sort();
+        let longest = days.windows(2).map(|pair| pair[1].days_since(pair[0])).max()?;
+        let over = u32::try_from(longest - i32::from(clock.days)).ok().filter(|over| *over > 0)?;
+        Some(SilentCampaign { campaign: number.clone(), days: over })
+    });
+    silent.collect()
 }
 
 fn late_clock(flag: &Flag) -> Option<LateClock> {
