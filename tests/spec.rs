@@ -11,7 +11,7 @@ use giftproof::model::text::forbidden;
 use giftproof::model::verdict::Headline;
 use giftproof::model::violation::Code;
 
-use crate::vectors::cases::first_receipt;
+use crate::vectors::statements::first_receipt;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -103,7 +103,10 @@ fn is_code(text: &str) -> bool {
             && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
     };
     // `cosignature/v1` and the like are first lines of files, not codes.
-    text.split_once('/').is_some_and(|(kind, fault)| word(kind) && word(fault) && fault != "v1")
+    let version = |word: &str| {
+        word.strip_prefix('v').is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text.split_once('/').is_some_and(|(kind, fault)| word(kind) && word(fault) && !version(fault))
 }
 
 #[test]

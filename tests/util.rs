@@ -130,12 +130,17 @@ pub struct World {
 impl World {
     /// Entry 0 only.
     pub fn bare() -> Self {
+        Self::under(rules())
+    }
+
+    /// Entry 0 only, with these rules.
+    pub fn under(rules: Rules) -> Self {
         let genesis = LedgerCreated {
             origin: text("ledger.example/test"),
             operator: identity("operator"),
             registrars: List::new(REGISTRARS.map(identity).to_vec()).unwrap(),
             threshold: 2,
-            rules: rules(),
+            rules,
         };
         let mut draft = Draft::new(genesis, UnixMs(START_MS), [0; 16]).signer(
             Capacity::Operator,
@@ -341,9 +346,14 @@ pub fn receipt(id: ShipmentId, closing: bool, arrivals: Vec<Arrival>) -> Receipt
 
 /// What a gift's accounts hold, by a short word for each place: an easy thing to compare with.
 pub fn places(world: &World, gift: EventHash) -> BTreeMap<String, u64> {
+    places_in(&world.state, gift)
+}
+
+/// As [`places`], of any state.
+pub fn places_in(state: &State, gift: EventHash) -> BTreeMap<String, u64> {
     use giftproof::model::state::Whereabouts;
     let mut places = BTreeMap::new();
-    for (account, quantity) in world.state.gifts[&gift].accounts.iter() {
+    for (account, quantity) in state.gifts[&gift].accounts.iter() {
         let word = match &account.place {
             Whereabouts::Announced => "announced".to_owned(),
             Whereabouts::AtRest { holder, condition } => format!("{holder} {condition}"),

@@ -1,16 +1,19 @@
 //! Writes small logs whose signatures are real, also logs that no honest writer would make.
 
+use std::collections::BTreeSet;
+
 use giftproof::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use giftproof::model::draft::Draft;
+use giftproof::model::encoding::List;
 use giftproof::model::entry::{Entry, Header, SignedEvent};
 use giftproof::model::event::*;
-use giftproof::model::hash::{EventHash, NodeHash};
-use giftproof::model::ident::KeyBytes;
+use giftproof::model::hash::{EventHash, LeafHash, NodeHash, SubjectHash, leaf_hash};
 use giftproof::model::key::SecretKey;
 use giftproof::model::merkle::Frontier;
 use giftproof::model::note::{KeyKind, VerifierKey};
 use giftproof::model::policy::Policy;
 use giftproof::model::state::Recorded;
+use giftproof::model::subject::Subject;
 use giftproof::model::trust::TrustFile;
 use giftproof::model::violation::Violation;
 
@@ -22,6 +25,8 @@ const MORE_KEYS: &[&str] = &[
     "registrar-4",
     "operator-2",
     "hospital-a-2",
+    "hospital-a-3",
+    "hospital-a-4",
     "hospital-c",
     "stranger",
     "slip-1",
@@ -42,7 +47,7 @@ pub struct Scribe {
 impl Scribe {
     /// Entry 0 only.
     pub fn bare() -> Self {
-        let world = World::bare();
+        let world = World::under(first_rules());
         let names = ["operator"].into_iter().chain(REGISTRARS);
         let names =
             names.chain(CAST.iter().map(|(name, _)| *name)).chain(MORE_KEYS.iter().copied());
@@ -73,7 +78,7 @@ impl Scribe {
         let statement = PartyEnrolled {
             handle: handle(name),
             kind: PartyKind::Organisation,
-            roles: giftproof::model::encoding::List::new(vec![role]).unwrap(),
+            roles: List::new(vec![role]).unwrap(),
             particulars: Particulars { name: text(name), identifier: text(""), place: text("") },
             key: key(name),
         };
@@ -87,44 +92,101 @@ impl Scribe {
 
     /// Signs with the keys of all signers.
     pub fn sign(&self, draft: &Draft) -> SignedEvent {
-        draft.sign(&self.world.state.genesis, &self.secrets.iter().collect::<Vec<_>>()).unwrap()
+        self.sign_for(&self.world.state.genesis, draft)
+    }
+
+    /// Signs for the ledger with this genesis hash.
+    pub fn sign_for(&self, genesis: &LeafHash, draft: &Draft) -> SignedEvent {
+        draft.sign(genesis, &self.secrets.iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    /// Signs a body as it stands, with the keys of these names.
+    pub fn sign_bytes(
+        &self,
+        kind: u16,
+        version: u16,
+        body: Vec<u8>,
+        names: &[&str],
+    ) -> SignedEvent {
+        let frame = Frame { kind, version, body };
+        let message = frame.signing_message(&self.world.state.genesis);
+        let sign = |name: &&str| *secret(name).sign(&message).as_bytes();
+        SignedEvent { signatures: names.iter().map(sign).collect(), frame }
     }
 
     /// Records an event that the rules accept. Gives its hash.
     pub fn accept(&mut self, draft: Draft) -> EventHash {
         let signed = self.sign(&draft);
-        self.record(signed, |_| {}).unwrap()
+        self.record(signed).unwrap()
     }
 
-    /// Records an event that the rules refuse, as a dishonest operator would.
-    pub fn force(&mut self, draft: Draft) -> Violation {
+    /// Records an event that the rules refuse, as a dishonest operator would. Says why.
+    pub fn force(&mut self, draft: Draft) -> &'static str {
         let signed = self.sign(&draft);
-        self.record(signed, |_| {}).unwrap_err()
+        self.record(signed).unwrap_err().code.as_str()
     }
 
-    /// Records a signed event under a header that `tweak` may spoil; says what the rules say.
-    pub fn record(
-        &mut self,
-        signed: SignedEvent,
-        tweak: impl FnOnce(&mut Header),
-    ) -> Result<EventHash, Violation> {
-        let World { state, log, now, .. } = &mut self.world;
+    /// Records an event, and says what the rules say.
+    pub fn record(&mut self, signed: SignedEvent) -> Result<EventHash, Violation> {
+        let (recorded, subjects, entry) = self.entry(signed);
+        let World { state, log, .. } = &mut self.world;
+        let judged = state.apply(&recorded, log);
+        if let Err(violation) = &judged {
+            state.fail(&subjects, recorded.index, violation.code.as_str());
+        }
+        state.advance(&recorded, entry.leaf(), &subjects);
+        self.push(entry);
+        judged.map(|()| recorded.event.hash)
+    }
+
+    /// Records an event at a place, or with signatures or links, that an auditor must refuse.
+    pub fn spoil(&mut self, signed: SignedEvent, header: impl FnOnce(&mut Header)) {
+        let (recorded, subjects, mut entry) = self.entry(signed);
+        header(&mut entry.header);
+        let state = &mut self.world.state;
+        state.fail(&subjects, recorded.index, "");
+        state.advance(&recorded, entry.leaf(), &subjects);
+        self.push(entry);
+    }
+
+    fn entry(&self, signed: SignedEvent) -> (Recorded, BTreeSet<Subject>, Entry) {
+        let World { state, log, now, .. } = &self.world;
         let event = signed.clone().open(&state.genesis).unwrap();
         let recorded = Recorded { index: state.size, recorded_at: *now, event };
         let subjects = state.subjects(&recorded.event, log);
-        let mut header = Header {
+        let header = Header {
             index: recorded.index,
             previous: state.last_leaf,
             recorded_at: *now,
-            links: state.links(&subjects),
+            links: state.links(&subjects).unwrap(),
         };
-        tweak(&mut header);
-        let entry = Entry { header, event: signed };
-        let judged = state.apply(&recorded, log);
-        state.advance(&recorded, entry.leaf(), &subjects);
+        (recorded, subjects, Entry { header, event: signed })
+    }
+
+    fn push(&mut self, entry: Entry) {
         self.entries.push(entry.to_bytes());
-        log.entries.push(entry);
-        judged.map(|()| recorded.event.hash)
+        self.world.log.entries.push(entry);
+    }
+
+    /// Records an event that nobody can read, with links to these subjects.
+    pub fn unreadable(&mut self, signed: SignedEvent, subjects: &[SubjectHash]) {
+        let World { state, now, .. } = &mut self.world;
+        let links = List::new(state.links_by_hash(subjects)).unwrap();
+        let header =
+            Header { index: state.size, previous: state.last_leaf, recorded_at: *now, links };
+        let entry = Entry { header, event: signed };
+        state.advance_by_hash(entry.header.index, *now, entry.leaf(), subjects);
+        self.push(entry);
+    }
+
+    /// Appends bytes that are no entry. They touch nothing.
+    pub fn no_entry(&mut self, bytes: Vec<u8>) {
+        let state = &mut self.world.state;
+        state.advance_by_hash(state.size, state.recorded_at, leaf_hash(&bytes), &[]);
+        self.entries.push(bytes);
+        // Nobody may look back to it; the place must be taken.
+        let last = self.world.log.entries.last().unwrap().clone();
+        self.world.log.entries.push(last);
     }
 
     /// The root over the entries so far.
@@ -143,9 +205,23 @@ impl Scribe {
         let policy = Policy::without_witnesses();
         TrustFile::new(origin(ORIGIN), self.world.state.genesis, operator, policy).unwrap()
     }
+}
 
-    pub fn key_of(&self, name: &str) -> KeyBytes {
-        key(name)
+/// The rules of every vector's entry 0. Vectors do not change, so neither do these.
+pub fn first_rules() -> Rules {
+    let clock = |kind, days| Clock { kind, days, basis: text("a rule made up for tests") };
+    Rules {
+        version: 1,
+        offset_minutes: 480,
+        clocks: List::new(vec![
+            clock(ClockKind::Disclosure, 5),
+            clock(ClockKind::Filing, 5),
+            clock(ClockKind::Receipt, 3),
+        ])
+        .unwrap(),
+        seal_entries: 0,
+        seal_seconds: 0,
+        inclusion_seconds: 86_400,
     }
 }
 
@@ -171,6 +247,6 @@ pub fn checkpoint(log: &str, size: u64, root: NodeHash, signer: &str) -> SignedC
 
 pub fn root(entries: &[Vec<u8>]) -> NodeHash {
     let mut tree = Frontier::new();
-    entries.iter().for_each(|entry| tree.append(giftproof::model::hash::leaf_hash(entry)));
+    entries.iter().for_each(|entry| tree.append(leaf_hash(entry)));
     tree.root()
 }
