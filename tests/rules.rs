@@ -2,6 +2,9 @@
 
 mod attacks;
 mod corrections;
+mod journeys;
+mod keys;
+mod mistakes;
 
 use std::collections::BTreeMap;
 
