@@ -1,5 +1,6 @@
 //! Public behaviour through the library and the real binary; one file a topic.
 mod audit;
+mod balance;
 mod bundle_zip;
 mod forge;
 mod import;

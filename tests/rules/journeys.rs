@@ -476,3 +476,46 @@ fn a_receipt_for_what_nobody_sent_moves_nothing() {
     assert_eq!(world.state.gifts[&gift].unsupported.len(), 3);
     assert_eq!(reached(&world, gift), []);
 }
+
+/// A clinic that gives as well as takes: what it announced, what rests with it, and what it has
+/// accepted for itself lie side by side, and only the first two are for it to assign.
+#[test]
+fn a_designation_takes_only_what_has_reached_nobody() {
+    let mut world = World::new();
+    let clinic = PartyEnrolled {
+        handle: handle("clinic"),
+        kind: PartyKind::Organisation,
+        roles: List::new(vec![Role::Donor, Role::Recipient]).unwrap(),
+        particulars: Particulars { name: text("clinic"), identifier: text(""), place: text("") },
+        key: key("clinic"),
+    };
+    let who = [
+        (Capacity::NewKey, "clinic"),
+        (Capacity::Registrar, "registrar-1"),
+        (Capacity::Registrar, "registrar-2"),
+    ];
+    world.accept(world.draft(clinic, &who));
+    let own = Some("clinic");
+    let mut donation = recorded("warehouse", vec![line(1, "mask", 10, "pcs", &[("clinic", 10)])]);
+    donation.donor.kind = DonorKind::Enrolled;
+    donation.donor.party = Some(handle("clinic"));
+    let gift = world.accept(world.draft(donation, &[(Capacity::Donor, "clinic")]));
+    world.accept(sending(&world, ("clinic", "1", "warehouse"), Purpose::Transfer, (gift, own, 6)));
+    let came = [3, 0, 0, 3, 0];
+    world.accept(taking(&world, ("clinic", "1", "warehouse"), true, (gift, own, came)));
+    world.accept(handing(
+        &world,
+        ("warehouse", "clinic"),
+        Purpose::Issue,
+        (gift, own, [3, 0, 0, 0, 0]),
+    ));
+    expect(&world, gift, &[("announced", 4), ("clinic good", 6)]);
+    let to_a = |quantity| designation("clinic", Consent::None, (gift, own, "hospital-a", quantity));
+    let by = [(Capacity::Holder, "clinic")];
+    assert_eq!(world.refuse(world.draft(to_a(8), &by)), "balance/exceeded");
+    world.accept(world.draft(to_a(5), &by));
+    expect(&world, gift, &[("announced", 4), ("clinic good", 6)]);
+    let accounts = &world.state.gifts[&gift].accounts;
+    assert_eq!(accounts.sum(|account| account.meant_for == Some(handle("hospital-a"))), 5);
+    assert_eq!(reached(&world, gift), [("vouched", 3)]);
+}

@@ -174,6 +174,12 @@ impl Accounts {
         self.matching(lot, place).map(|(_, quantity)| quantity).sum()
     }
 
+    /// How much of a lot is in a place and has reached nobody.
+    pub(super) fn unreached(&self, lot: &Lot, place: &Whereabouts) -> u64 {
+        let unreached = |(account, _): &(&Account, u64)| account.reached.is_none();
+        self.matching(lot, place).filter(unreached).map(|(_, quantity)| quantity).sum()
+    }
+
     /// Whether a lot was ever in a place that keeps empty accounts.
     pub(super) fn was_in(&self, lot: &Lot, place: &Whereabouts) -> bool {
         self.matching(lot, place).next().is_some()

@@ -391,14 +391,11 @@ impl Gift {
                 .filter(|_| self.donor.party.as_ref() == Some(&statement.holder));
             for place in [Some(at_rest(&statement.holder, Condition::Good)), announced] {
                 let Some(place) = place else { continue };
-                let part = left.min(self.accounts.available(&from, &place));
-                for (reached, part) in self.accounts.take(&from, &place, part)? {
-                    // What has reached somebody is not for anybody else to assign.
-                    if reached.is_none() {
-                        self.accounts.put(to.at(place.clone(), None), part)?;
-                        left -= part;
-                    }
-                }
+                // What has reached somebody is not for anybody else to assign.
+                let part = left.min(self.accounts.unreached(&from, &place));
+                self.accounts.take(&from, &place, part)?;
+                self.accounts.put(to.at(place, None), part)?;
+                left -= part;
             }
             if left > 0 {
                 return Err(Violation::new(Code::BalanceExceeded, quantity - left, quantity));
