@@ -423,8 +423,13 @@ impl Naive {
         }
     }
 
-    /// How many things of a gift are where, meant for whom, and how well proven.
-    fn picture(&self, gift: usize) -> BTreeMap<String, u64> {
+    /// How many things of a gift are where, meant for whom, how well proven, and whether that
+    /// counts now: what is on its way back does not, nor do empty packs.
+    fn picture(
+        &self,
+        gift: usize,
+        ships: &BTreeMap<Ship, (Name, Purpose)>,
+    ) -> BTreeMap<String, u64> {
         let mut picture = BTreeMap::new();
         for thing in self.things.iter().filter(|thing| thing.gift == gift) {
             let place = match thing.at {
@@ -440,7 +445,17 @@ impl Naive {
                 Where::Withdrawn => "withdrawn".to_owned(),
                 Where::Opened(who) => format!("opened {who}"),
             };
-            let words = format!("{place}, {:?}, {}, {:?}", thing.meant, thing.loose, thing.proof);
+            let counts = match thing.at {
+                Where::Moving(ship) => {
+                    let (taker, purpose) = ships[&ship];
+                    purpose != Purpose::Return || thing.meant == Some(taker)
+                }
+                Where::Opened(_) => false,
+                _ => true,
+            };
+            let (meant, proof) = (thing.meant, thing.proof);
+            let counts = counts && proof.is_some();
+            let words = format!("{place}, {meant:?}, {}, {proof:?}, {counts}", thing.loose);
             *picture.entry(words).or_insert(0) += 1;
         }
         picture
@@ -655,7 +670,12 @@ impl Both {
             _ => {}
         }
         for (at, gift) in self.gifts.iter().enumerate() {
-            prop_assert_eq!(picture(&self.world, *gift), self.naive.picture(at), "{:?}", act);
+            prop_assert_eq!(
+                picture(&self.world, *gift),
+                self.naive.picture(at, &self.ships),
+                "{:?}",
+                act
+            );
             let gift = &self.world.state.gifts[gift];
             let made = gift.donated(1) + gift.surplus + gift.unpacked;
             prop_assert_eq!(gift.accounts.sum(|_| true), made, "conserved: {:?}", act);
@@ -703,6 +723,10 @@ impl Both {
             Act::Receive { .. } => matches!(thing.at, Where::Moving(_)),
             Act::Withdraw { .. } => thing.at == Where::Announced,
             Act::Release { .. } => matches!(thing.at, Where::OnHold(_)),
+            Act::Count { found, .. } if found[2] + found[3] > 0 => {
+                matches!(thing.at, Where::Pending(..))
+            }
+            Act::Count { found, .. } if found[6] > 0 => matches!(thing.at, Where::Lost(..)),
             _ => true,
         };
         let things: Vec<&Thing> = self.naive.things.iter().filter(wanted).collect();
@@ -764,8 +788,9 @@ fn picture(world: &World, gift: EventHash) -> BTreeMap<String, u64> {
         let meant = account.meant_for.as_ref().map(|handle| handle.as_str());
         let loose = account.book == Book::Loose;
         if quantity > 0 {
-            *picture.entry(format!("{place}, {meant:?}, {loose}, {proof:?}")).or_insert(0) +=
-                quantity;
+            let counts = account.counts_as_reached().is_some();
+            let words = format!("{place}, {meant:?}, {loose}, {proof:?}, {counts}");
+            *picture.entry(words).or_insert(0) += quantity;
         }
     }
     picture
@@ -791,6 +816,16 @@ fn ship() -> impl Strategy<Value = Ship> {
 /// Mostly nothing, else a few.
 fn few<const N: usize>() -> impl Strategy<Value = [u64; N]> {
     proptest::array::uniform(prop_oneof![3 => Just(0u64), 2 => 1..4u64])
+}
+
+/// One thing found, or two; loose pieces only out of packs.
+fn findings() -> impl Strategy<Value = [u64; 7]> {
+    proptest::collection::vec((0..7usize, 1..4u64), 1..3).prop_map(|some| {
+        let mut found = [0; 7];
+        some.into_iter().for_each(|(at, quantity)| found[at] = quantity);
+        found[0] = found[0].max(found[1].min(1));
+        found
+    })
 }
 
 fn giving() -> impl Strategy<Value = Act> {
@@ -829,7 +864,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (party(), party(), purpose(), which(), few()).prop_map(
             |(giver, taker, purpose, which, came)| Act::Hand { giver, taker, purpose, which, came }
         ),
-        6 => (party(), which(), few()).prop_map(|(by, which, found)| Act::Count { by, which, found }),
+        6 => (party(), which(), findings())
+            .prop_map(|(by, which, found)| Act::Count { by, which, found }),
         1 => (party(), which(), 1..4u64)
             .prop_map(|(by, which, quantity)| Act::Use { by, which, quantity }),
         2 => (party(), condition, which(), 1..4u64).prop_map(

@@ -235,6 +235,7 @@ fn a_loan_given_back_is_the_recipients_own_again() {
     assert_eq!(reached(&world, gift), [("vouched", 10)]);
     let back = ("hospital-b", "L", "hospital-a");
     world.accept(sending(&world, back, Purpose::Return, (gift, A, 4)));
+    assert_eq!(reached(&world, gift), [("vouched", 10)], "on its way home");
     world.accept(taking(&world, back, true, (gift, A, [4, 0, 0, 0, 0])));
     expect(&world, gift, &[("hospital-a good", 10)]);
     assert_eq!(reached(&world, gift), [("vouched", 10)]);
@@ -323,6 +324,22 @@ fn opened_packs_are_counted_and_not_guessed() {
     world.accept(world.draft(on, &[(Capacity::Holder, "hospital-a")]));
     let after = [("hospital-a good", 3_900), ("moving hospital-a/T", 81), ("opened hospital-a", 2)];
     expect(&world, gift, &after);
+}
+
+/// A box that was sent and a box of surplus, opened together: nobody knows whose pieces are whose,
+/// so none of them count.
+#[test]
+fn pieces_of_mixed_packs_count_as_the_weakest() {
+    let mut world = World::new();
+    let donation = recorded("red-cross", vec![line(1, "mask", 1, "box", &[("hospital-a", 1)])]);
+    let gift = world.accept(world.draft(donation, BY_RED_CROSS));
+    let route = ("red-cross", "S", "hospital-a");
+    world.accept(sending(&world, route, Purpose::Issue, (gift, A, 1)));
+    world.accept(taking(&world, route, true, (gift, A, [1, 0, 0, 0, 1])));
+    assert_eq!(reached(&world, gift), [("vouched", 1)]);
+    let opened = Finding { opened: 2, loose: 100, ..finding(goods(gift, 1, A)) };
+    world.accept(counting(&world, "hospital-a", opened));
+    assert_eq!(reached(&world, gift), []);
 }
 
 /// A line that says what a box holds is kept in pieces; portions may be given in either.

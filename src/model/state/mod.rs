@@ -308,6 +308,11 @@ impl State {
         }
     }
 
+    /// Lets an authorised statement take effect.
+    ///
+    /// What it expects of the signers holds: `authorise` asks for each of them by capacity and
+    /// refuses whoever is left over, so that a capacity holds the one signer that was asked for,
+    /// and no other. What it changes before it can still fail, `authorise` has checked too.
     fn carry_out(
         &mut self,
         statement: &Statement,
