@@ -25,7 +25,7 @@ pub(super) enum Held {
     /// Its own words.
     Original,
     /// A correction's words.
-    Replaced(Statement),
+    Replaced(Box<Statement>),
     /// Nothing.
     Voided,
 }
@@ -100,7 +100,7 @@ impl State {
             Held::Replaced(held) => {
                 // A gift that only an earlier correction brought in is folded again, too.
                 Subject::of_statement(held, s.target, &mut subjects);
-                Some(held)
+                Some(held.as_ref())
             }
             Held::Voided => None,
         };
@@ -146,7 +146,7 @@ impl State {
             Some([]) => Held::Voided,
             Some(bytes) => {
                 let held = Statement::from_bytes(original.kind(), bytes);
-                Held::Replaced(held.expect("it was read when the correction was applied"))
+                Held::Replaced(Box::new(held.expect("it was read when the correction was applied")))
             }
         }
     }

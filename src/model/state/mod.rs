@@ -8,6 +8,7 @@
 mod account;
 mod authority;
 mod correct;
+mod custody;
 mod gift;
 mod parties;
 mod shipment;
