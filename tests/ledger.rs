@@ -138,16 +138,22 @@ pub fn check_ledger(ledger: &Ledger) {
     assert_eq!(TrustFile::parse(trust.to_string().as_bytes()).unwrap(), trust);
 }
 
-/// A ledger folder with the charity enrolled and this many entries in all.
-pub fn folder_with(entries: u64) -> (TempDir, Author) {
-    let folder = tempfile::tempdir().unwrap();
-    let writer = Writer::create(folder.path(), genesis(), secret("operator"), clock()).unwrap();
+/// Makes a ledger folder with the charity enrolled and this many entries in all.
+pub fn make(folder: &Path, entries: u64) -> Author {
+    let writer = Writer::create(folder, genesis(), secret("operator"), clock()).unwrap();
     let author = Author::of(&writer);
     writer.submit(author.enrolment("red-cross")).unwrap();
     for answer in writer.submit_many(author.donations(entries - 2)) {
         answer.unwrap();
     }
     writer.close().unwrap();
+    author
+}
+
+/// As [`make`], in a folder that goes with the test.
+pub fn folder_with(entries: u64) -> (TempDir, Author) {
+    let folder = tempfile::tempdir().unwrap();
+    let author = make(folder.path(), entries);
     (folder, author)
 }
 

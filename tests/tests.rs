@@ -4,6 +4,7 @@ mod balance;
 mod bundle_zip;
 mod forge;
 mod import;
+mod durable;
 mod keyfile;
 mod keys;
 mod ledger;
