@@ -12,16 +12,20 @@ use std::time::Duration;
 
 use giftproof::ledger::{CHECKPOINT_FILE, Ledger};
 use giftproof::model::checkpoint::SignedCheckpoint;
+use giftproof::model::encoding::Blob;
 use giftproof::model::entry::SignedEvent;
+use giftproof::model::event::{Capacity, Correction, Kind, Statement};
 use giftproof::model::hash::EventHash;
-use giftproof::store::{Commit, CommitError, Fault, MemoryStore, ObjectName, Step, Store};
+use giftproof::store::{
+    Commit, CommitError, Fault, MemoryStore, ObjectName, ReadFault, Step, Store,
+};
 use giftproof::writer::{Accepted, Refused, Writer};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use crate::ledger::{Author, check_ledger, clock, folder_with, genesis, make};
-use crate::util::secret;
+use crate::util::{secret, text};
 
 fn create(store: &Arc<dyn Store>) -> Writer {
     Writer::create_over(Arc::clone(store), None, genesis(), secret("operator"), clock()).unwrap()
@@ -134,6 +138,48 @@ fn a_full_disk_refuses_and_leaves_nothing_half_done() {
         assert!(writer.with_state(|state| *state == before));
     }
     assert_eq!(writer.submit(author.donation(1)).unwrap().index, 2);
+    writer.with_ledger(check_ledger);
+}
+
+#[test]
+fn a_rule_that_cannot_look_back_refuses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Some(folder.path());
+    let store = MemoryStore::new();
+    let shared: Arc<dyn Store> = Arc::new(store.clone());
+    let writer = Writer::create_over(shared, path, genesis(), secret("operator"), clock()).unwrap();
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    let donations = author.donations(300);
+    assert!(writer.submit_many(donations.clone()).iter().all(Result::is_ok));
+
+    let target = &donations[7];
+    let (_, statement) = target.frame.open().unwrap();
+    let Some(Statement::Donation(mut donation)) = statement else { panic!() };
+    donation.purpose = text("for the hospital");
+    let correction = Correction {
+        target_index: 9,
+        target: target.frame.hash(&author.genesis),
+        target_kind: Kind::Donation as u16,
+        replacement: Blob::new(Statement::from(donation).to_bytes()).unwrap(),
+    };
+    let correction = author.event(correction, &[(Capacity::Taker, "red-cross")]);
+    let lens = |index| writer.with_ledger(|l| l.log().entry_bytes(index).unwrap().len());
+    let bit = 8 * (0..9).map(|index| 2 + lens(index)).sum::<usize>() + 8 * (lens(9) / 2);
+    writer.close().unwrap();
+    // With the index, nothing has read the corrected entry yet.
+    let open = || Writer::over(Arc::new(store.reopen()), path, secret("operator"), clock());
+    for fault in [ReadFault::Fails, ReadFault::Missing, ReadFault::Flipped { bit }] {
+        for event in [&correction, target] {
+            let writer = open().unwrap();
+            store.fail_reads(Some(fault));
+            let refused = writer.submit(event.clone()).unwrap_err();
+            assert_eq!(refused.code(), "writer/stopped", "{fault:?}");
+        }
+    }
+    let writer = open().unwrap();
+    assert_eq!(writer.submit(target.clone()).unwrap().index, 9);
+    assert_eq!(writer.submit(correction).unwrap().index, 302);
     writer.with_ledger(check_ledger);
 }
 
@@ -418,7 +464,7 @@ fn nothing_answered_is_lost_by_kill_9() {
         let said = killed(folder.path(), run, rng.random_range(0..60));
         unanswered_kills += usize::from(said.tried > said.answered.len());
         answered.extend(said.answered);
-        let ledger = Ledger::open(folder.path()).unwrap();
+        let mut ledger = Ledger::open(folder.path()).unwrap();
         for (hash, index) in &answered {
             assert_eq!(ledger.state().index_of(hash), Some(*index), "run {run}, seed {seed}");
         }

@@ -36,7 +36,7 @@ pub fn genesis() -> SignedEvent {
 /// Events for a ledger, each different, signed by those whose keys have their names.
 pub struct Author {
     world: World,
-    genesis: LeafHash,
+    pub genesis: LeafHash,
 }
 
 impl Author {

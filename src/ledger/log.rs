@@ -450,3 +450,80 @@ fn split_run(mut run: &[u8]) -> Option<Vec<&[u8]>> {
     }
     Some(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::hash::empty_root;
+    use crate::store::MemoryStore;
+
+    /// Any bytes do for an entry here.
+    fn entry(index: u64) -> Vec<u8> {
+        format!("entry {index}").into_bytes()
+    }
+
+    /// MTH by its recursive definition [RFC 6962, 2.1], over these entries.
+    fn mth(begin: u64, end: u64) -> NodeHash {
+        match end - begin {
+            0 => empty_root(),
+            1 => leaf_hash(&entry(begin)).into(),
+            size => {
+                let middle = begin + size.next_power_of_two() / 2;
+                node_hash(&mth(begin, middle), &mth(middle, end))
+            }
+        }
+    }
+
+    fn grow(log: &mut Log, size: u64, key: &SecretKey) {
+        (log.size()..size)
+            .for_each(|index| assert_eq!(log.append(entry(index)), leaf_hash(&entry(index))));
+        log.commit(key).unwrap();
+    }
+
+    #[test]
+    fn a_log_opens_with_the_same_tree_at_every_shape_of_its_right_edge() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let store = MemoryStore::new();
+        let origin = Origin::parse("ledger.example/log").unwrap();
+        let (put, head) = first_commit(origin, &entry(0), &key);
+        let head = head.to_string();
+        let drop_tails = Vec::new();
+        store
+            .commit(&Commit { put, drop_tails, expected_head: None, head: head.as_bytes() })
+            .unwrap();
+        let mut log = Log::open(Arc::new(store.clone())).unwrap();
+        let sizes = [2, 255, 256, 257, 300, 511, 512, 3000, 65_535, 65_536, 65_537, 66_100];
+        for size in sizes {
+            grow(&mut log, size, &key);
+            let reopened = Log::open(Arc::new(store.clone())).unwrap();
+            assert_eq!(reopened.size(), size);
+            assert_eq!(reopened.tree, log.tree, "size {size}");
+            assert_eq!(reopened.runs, log.runs, "size {size}");
+            // Goes on from what was stored, not from what is in memory.
+            log = reopened;
+        }
+        for size in sizes {
+            assert_eq!(log.root_at(size).unwrap(), mth(0, size), "size {size}");
+        }
+        for index in (0..66_100).step_by(977).chain([65_535, 65_536, 66_047, 66_048, 66_099]) {
+            assert_eq!(log.entry_bytes(index).unwrap(), entry(index));
+        }
+        assert_eq!(log.entry_bytes(66_100).unwrap_err().code(), "ledger/no-entry");
+    }
+
+    #[test]
+    fn a_run_ends_with_its_last_entry() {
+        let run = |entries: &[&str]| {
+            let entry = |text: &&str| TailEntry {
+                leaf: leaf_hash(text.as_bytes()),
+                bytes: Arc::new(text.as_bytes().to_vec()),
+            };
+            join_run(&entries.iter().map(entry).collect::<Vec<_>>())
+        };
+        assert_eq!(run(&["ab", "", "c"]), b"\0\x02ab\0\0\0\x01c");
+        assert_eq!(split_run(b"\0\x02ab\0\0\0\x01c").unwrap(), [&b"ab"[..], b"", b"c"]);
+        for wrong in [&b"\0"[..], b"\0\x02a", b"\0\x01ab", b"\0\x01a\xff"] {
+            assert_eq!(split_run(wrong), None);
+        }
+    }
+}

@@ -57,6 +57,8 @@ pub struct Ledger {
     folder: Option<PathBuf>,
     log: Log,
     state: State,
+    /// The size of which the index file is; 0 if there is none.
+    indexed: u64,
 }
 
 impl Ledger {
@@ -87,7 +89,7 @@ impl Ledger {
     /// As [`Self::open`], and `ledger/io` if the index cannot be written.
     pub fn reindex(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, LedgerError> {
         let log = Log::open(Arc::new(LocalStore::open(dir)?))?;
-        let ledger = Self::of_log(log, None, Some(dir), progress)?;
+        let mut ledger = Self::of_log(log, None, Some(dir), progress)?;
         ledger.save_index()?;
         Ok(ledger)
     }
@@ -101,14 +103,14 @@ impl Ledger {
         let indexed = known.as_ref().map_or(0, |state| state.size);
         let state = replay(known, &log, progress)?;
         let folder = folder.map(Path::to_path_buf);
-        let ledger = Self { folder, log, state };
+        let mut ledger = Self { folder, log, state, indexed };
         ledger.check_head()?;
         if let Some(folder) = &ledger.folder
             && let Some(Ok(published)) = published::read(&folder.join(CHECKPOINT_FILE))?
         {
             published::check(&ledger.log, &published)?;
         }
-        if ledger.state.size - indexed >= CATCH_UP_WORTH_SAVING {
+        if ledger.unindexed() >= CATCH_UP_WORTH_SAVING {
             // Derived: without it, the next opening takes as long as this one.
             let _ = ledger.save_index();
         }
@@ -221,8 +223,17 @@ impl Ledger {
     ///
     /// # Errors
     /// `ledger/io`.
-    pub fn save_index(&self) -> Result<(), LedgerError> {
-        self.folder.as_ref().map_or(Ok(()), |folder| index::save(folder, &self.state))
+    pub fn save_index(&mut self) -> Result<(), LedgerError> {
+        if let Some(folder) = &self.folder {
+            index::save(folder, &self.state)?;
+        }
+        self.indexed = self.state.size;
+        Ok(())
+    }
+
+    /// How many entries the index does not know.
+    pub(crate) fn unindexed(&self) -> u64 {
+        self.state.size - self.indexed
     }
 }
 

@@ -262,7 +262,7 @@ impl Writer {
             ledger.write_trust_if_absent(&folder.join(TRUST_FILE))?;
         }
 
-        let (genesis, indexed) = (ledger.state().genesis, ledger.state().size);
+        let genesis = ledger.state().genesis;
         let ledger = Arc::new(RwLock::new(ledger));
         let queue = Arc::new(Queue::default());
         let sequencer = Sequencer {
@@ -272,7 +272,6 @@ impl Writer {
             key,
             next_key: None,
             mark,
-            indexed,
         };
         let thread = thread::Builder::new()
             .name("sequencer".to_owned())
@@ -396,25 +395,22 @@ impl Writer {
     /// # Errors
     /// [`WriterError::Stopped`].
     pub fn close(mut self) -> Result<(), WriterError> {
-        self.stop().map_err(WriterError::Stopped)
+        match self.stop() {
+            Ok(outcome) => outcome.map_err(WriterError::Stopped),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
-    fn stop(&mut self) -> Result<(), Arc<LedgerError>> {
+    fn stop(&mut self) -> thread::Result<Result<(), Arc<LedgerError>>> {
         self.queue.close();
-        match self.thread.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(outcome)) => outcome,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        }
+        self.thread.take().map_or(Ok(Ok(())), JoinHandle::join)
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !thread::panicking() {
-            // What failed was answered to those who submitted; `close` tells the rest.
-            let _ = self.stop();
-        }
+        // What failed was answered to those who submitted; `close` tells the rest.
+        let _ = self.stop();
     }
 }
 

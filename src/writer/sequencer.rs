@@ -33,7 +33,6 @@ pub(super) struct Sequencer {
     /// The key that an event of the batch in hand brings in.
     pub(super) next_key: Option<SecretKey>,
     pub(super) mark: Option<PathBuf>,
-    pub(super) indexed: u64,
 }
 
 /// Nobody waits for ever: also when the sequencer ends by a panic, all are answered.
@@ -63,8 +62,8 @@ impl Sequencer {
                 return Err(cause);
             }
         }
-        let ledger = write(&ledger);
-        if ledger.state().size == self.indexed {
+        let mut ledger = write(&ledger);
+        if ledger.unindexed() == 0 {
             return Ok(());
         }
         ledger.save_index().map_err(Arc::new)
@@ -155,11 +154,9 @@ impl Sequencer {
         }
         // A crash here leaves a durable commit that nobody was told of; `open` publishes it.
         ledger.publish(self.mark.as_deref()).map_err(|error| Failed::Unknown(Arc::new(error)))?;
-        let size = ledger.state().size;
-        if size - self.indexed >= INDEX_EVERY.max(size / 4) {
+        if ledger.unindexed() >= INDEX_EVERY.max(ledger.state().size / 4) {
             // Derived: without it, the next opening replays more.
             let _ = ledger.save_index();
-            self.indexed = size;
         }
         Ok(())
     }
