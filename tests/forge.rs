@@ -12,7 +12,7 @@ use giftproof::model::date::UnixMs;
 use giftproof::model::draft::Draft;
 use giftproof::model::encoding::List;
 use giftproof::model::entry::{Entry, Header, Link, NO_LEAF, Place, SignedEvent};
-use giftproof::model::event::Statement;
+use giftproof::model::event::{SUBJECTS_MAX, Statement};
 use giftproof::model::hash::{LeafHash, NodeHash, SubjectHash, leaf_hash};
 use giftproof::model::merkle::{TileHashes, TreeBuilder};
 use giftproof::model::note::{KeyKind, VerifierKey};
@@ -186,7 +186,7 @@ impl Forge {
     }
 
     pub fn push_event(&mut self, event: SignedEvent) -> usize {
-        let recorded_at = self.items.last().unwrap().recorded_at;
+        let recorded_at = self.items.iter().map(|item| item.recorded_at).max().unwrap();
         let touches = Vec::new();
         self.items.push(Item { recorded_at, event, touches, edit: None, mangle: None });
         self.items.len() - 1
@@ -214,7 +214,7 @@ impl Forge {
                 index: index as u64,
                 previous,
                 recorded_at: item.recorded_at,
-                links: List::new(subjects.iter().map(link).collect()).unwrap(),
+                links: List::new(subjects.iter().map(link).take(SUBJECTS_MAX).collect()).unwrap(),
             };
             if let Some(edit) = item.edit {
                 edit(&mut header);

@@ -13,6 +13,7 @@ mod rules;
 mod spec;
 mod store_contract;
 mod tidy;
+mod tamper;
 mod tree;
 mod util;
 mod vectors;
