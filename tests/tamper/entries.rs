@@ -399,3 +399,13 @@ fn an_event_of_too_many_subjects_cannot_be_linked() {
     let report = run(&forge.files(), None);
     assert_eq!(found(&report), [(Spot::Entry(at), Code::LinksMismatch)]);
 }
+
+/// An account is bounded, but goods can be found, sent on, and found again.
+#[test]
+fn a_surplus_without_end_does_not_begin_anew() {
+    let mut stage = Stage::new();
+    let draft = stage.count(|finding| finding.surplus = 7);
+    stage.world.state.gifts.get_mut(&stage.pooled).unwrap().surplus = u64::MAX - 5;
+    stage.world.accept(draft);
+    assert_eq!(stage.world.state.gifts[&stage.pooled].surplus, u64::MAX);
+}

@@ -164,9 +164,11 @@ impl Accounts {
         self.0.iter().map(|(account, quantity)| (account, *quantity))
     }
 
-    /// The sum of all accounts that `wanted` picks.
+    /// The sum of all accounts that `wanted` picks; at most 2^64 - 1. Each account is bounded, but
+    /// a hostile party can open any number of them.
     pub fn sum(&self, wanted: impl Fn(&Account) -> bool) -> u64 {
-        self.iter().filter(|(account, _)| wanted(account)).map(|(_, quantity)| quantity).sum()
+        let picked = self.iter().filter(|(account, _)| wanted(account));
+        picked.fold(0, |sum, (_, quantity)| sum.saturating_add(quantity))
     }
 
     /// How much of a lot is in a place.
@@ -250,5 +252,22 @@ impl Accounts {
             self.put(lot.at(to.clone(), mark(reached)), part)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_over_many_full_accounts_stops_at_the_end_of_its_numbers() {
+        let mut accounts = Accounts::default();
+        // 2^64 is less than 18,447 times the largest quantity.
+        for line in 0..18_447 {
+            let lot = Lot { line, book: Book::Smallest, meant_for: None };
+            accounts.put(lot.at(Whereabouts::Withdrawn, None), QUANTITY_MAX).unwrap();
+        }
+        assert_eq!(accounts.sum(|_| true), u64::MAX);
+        assert_eq!(accounts.sum(|account| account.line < 2), 2 * QUANTITY_MAX);
     }
 }
