@@ -3,10 +3,11 @@
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 
-use giftproof::bundle::{LogFile, LogFolder, LogSource, OpenedBundle, TrustCopy};
+use giftproof::bundle::{LogFile, LogFolder, LogSource, OpenedBundle, SourceError, TrustCopy};
 use giftproof::model::checkpoint::SignedCheckpoint;
 use giftproof::model::encoding::Blob;
 use giftproof::model::entry::{Entry, NO_LEAF};
@@ -15,6 +16,7 @@ use giftproof::model::hash::{EventHash, NodeHash};
 use giftproof::model::note::{CosignatureTime, KeyKind, KeyName, VerifierKey};
 use giftproof::model::policy::Policy;
 use giftproof::model::subject::Subject;
+use giftproof::model::tile::{BundleCoord, TileCoord};
 use giftproof::model::trust::TrustFile;
 use giftproof::model::violation::Code;
 use giftproof::verify::{CopyComparison, Options, Outcome, Progress, Report, Spot, audit};
@@ -365,6 +367,64 @@ fn without_a_checkpoint_there_is_no_log_to_audit() {
     let folder = tempfile::tempdir().unwrap();
     let error = audit(&LogFolder::new(folder.path()), None, &Options::default()).unwrap_err();
     assert_eq!(error.code(), "bundle/missing");
+}
+
+/// The files of a log on a medium that fails, or that somebody writes to meanwhile.
+struct Restless<F> {
+    files: Files,
+    reads: AtomicUsize,
+    /// Sees how many bundles were read before, and may change the next one.
+    disturb: F,
+}
+
+impl<F: Fn(usize, &mut Vec<u8>) -> std::io::Result<()> + Sync> LogSource for Restless<F> {
+    fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
+        self.files.checkpoint()
+    }
+
+    fn trust_copy(&self) -> Result<TrustCopy, SourceError> {
+        self.files.trust_copy()
+    }
+
+    fn tile(&self, tile: &TileCoord) -> Result<Vec<u8>, SourceError> {
+        self.files.tile(tile)
+    }
+
+    fn entries(&self, bundle: &BundleCoord) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = self.files.entries(bundle)?;
+        let read = self.reads.fetch_add(1, Ordering::Relaxed);
+        (self.disturb)(read, &mut bytes)
+            .map_err(|source| SourceError::Io { file: Some(LogFile::Entries(*bundle)), source })?;
+        Ok(bytes)
+    }
+}
+
+/// The one bundle is read to find the genesis hash, to be replayed, and once more because of the
+/// correction.
+#[test]
+fn a_log_that_changes_or_cannot_be_read_is_not_judged() {
+    let (_, forge) = small_forge();
+    let judge = |disturb: &(dyn Fn(usize, &mut Vec<u8>) -> std::io::Result<()> + Sync)| {
+        let source = Restless { files: forge.files(), reads: AtomicUsize::new(0), disturb };
+        let report = audit(&source, Some(&forge.trust()), &Options::default());
+        report.map(|report| report.outcome()).map_err(|error| error.code())
+    };
+    assert_eq!(judge(&|_, _| Ok(())), Ok(Outcome::Clean));
+    // Within the first entry, and within the receipt that is corrected.
+    let entries = forge.entries();
+    let receipt = entries[..12].iter().map(|entry| 2 + entry.len()).sum::<usize>() + 100;
+    for (at, place) in [(0, 60), (1, 60), (2, receipt)] {
+        let fails = |read, _: &mut Vec<u8>| match read == at {
+            true => Err(std::io::Error::other("the medium fails")),
+            false => Ok(()),
+        };
+        assert_eq!(judge(&fails), Err("bundle/io"), "read {at}");
+        let changes = |read, bytes: &mut Vec<u8>| {
+            bytes[place] ^= u8::from(read == at);
+            Ok(())
+        };
+        assert_eq!(judge(&changes), Err("audit/changed"), "read {at}");
+    }
 }
 
 #[test]

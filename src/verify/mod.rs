@@ -25,13 +25,15 @@
 //! - **An entry that fails** keeps its place: the next one must name its leaf hash, and it counts
 //!   in the links of all that it touches. It changes no state. Every gift that it touches is marked
 //!   with its index and code. What it touches follows from its event; if the event cannot be read,
-//!   from the operator's links; if the entry cannot be read, it touches nothing.
+//!   from the operator's links; if the entry cannot be read, it touches nothing. Its `recorded_at`
+//!   counts if it can be read.
 //! - **Entry 0** is the exception: if it fails, no key and no rule is known, and the replay ends.
 //! - **An event of an unknown kind or version** goes through steps 3 to 7 as far as they do not
 //!   need its statement: chain, head, signatures, duplicate, anchor, and links, of which the
 //!   subjects are taken as the operator wrote them. It is listed as not understood. What a later
 //!   entry violates in step 7, a later correction in step 6, or the checkpoint in step 9, may then
 //!   be the unknown event's doing: it is listed as unjudged, and is no failure.
+//!   Like an entry that fails, an unjudged one keeps its place and changes no state.
 //! - **If the replay ends early**, steps 8 (the root, and tiles that are not full), 9, 11 (beyond
 //!   the end) and 12 cannot be decided and are left out: the audit has failed already.
 //! - **Without a trust file** there are no steps 10 to 12, and the log's own root is all the trust.
@@ -42,25 +44,21 @@ mod prepare;
 mod replay;
 mod report;
 mod tiles;
+mod trust;
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
-use ed25519_dalek::VerifyingKey;
 use thiserror::Error;
 
 pub use report::{CopyComparison, Cosigned, Failure, LISTED_MAX, Listed, Outcome, Report, Spot};
 
-use crate::bundle::{LogFile, LogSource, SourceError, TrustCopy};
+use crate::bundle::{LogFile, LogSource, SourceError};
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::model::entry::NO_LEAF;
 use crate::model::event::Kind;
 use crate::model::hash::{LeafHash, NodeHash, empty_root, leaf_hash};
-use crate::model::ident::KeyBytes;
 use crate::model::merkle::TreeBuilder;
-use crate::model::note::{KeyKind, VerifierKey};
-use crate::model::state::State;
 use crate::model::tile::{EntryBundle, TileLayout};
 use crate::model::trust::TrustFile;
 use crate::model::violation::{Code, Violation};
@@ -123,8 +121,8 @@ impl AuditError {
 
 /// Audits a log. The steps are those of the module.
 ///
-/// In memory are 32 bytes an entry, the state that follows from the entries, and some tens of MB
-/// for what is being read; with entries as large as can be, about 100 MB for each thread.
+/// In memory are 32 bytes an entry, the state that follows from the entries, and for each thread
+/// about 30 MB of what is being read: ten times as much if entries are as large as can be.
 ///
 /// # Errors
 /// [`AuditError`] if the audit could not be run. What is wrong with the log is in the report.
@@ -133,7 +131,7 @@ pub fn audit(
     trust: Option<&TrustFile>,
     options: &Options<'_>,
 ) -> Result<Report, AuditError> {
-    let mut report = Report::new(trust.is_some(), compare_trust_copy(source, trust)?);
+    let mut report = Report::new(trust.is_some(), trust::compare_copy(source, trust)?);
     let note = match read_checkpoint(source)? {
         Ok(note) => note,
         Err(violation) => {
@@ -144,9 +142,9 @@ pub fn audit(
     report.checkpoint = Some(note.checkpoint().clone());
     let newest = trust.and_then(TrustFile::newest).map(SignedCheckpoint::checkpoint);
     let root_then = replay(source, note.checkpoint(), newest, options, &mut report)?;
-    check_checkpoint(&note, trust, &mut report);
+    trust::check_checkpoint(&note, trust, &mut report);
     if let Some(trust) = trust {
-        check_trust(&note, trust, root_then, &mut report);
+        trust::check_trust(&note, trust, root_then, &mut report);
     }
     Ok(report)
 }
@@ -180,23 +178,6 @@ fn refusal(error: SourceError, code: Code) -> Result<Violation, AuditError> {
     }
 }
 
-fn compare_trust_copy(
-    source: &dyn LogSource,
-    trust: Option<&TrustFile>,
-) -> Result<CopyComparison, AuditError> {
-    Ok(match source.trust_copy() {
-        Ok(TrustCopy::Absent) => CopyComparison::Absent,
-        Ok(TrustCopy::Damaged(_)) => CopyComparison::Damaged,
-        Ok(TrustCopy::Intact(bytes)) => match trust.map(|trust| trust.to_string().into_bytes()) {
-            None => CopyComparison::NotCompared,
-            Some(trust) if trust == bytes => CopyComparison::Same,
-            Some(_) => CopyComparison::Differs,
-        },
-        Err(error @ SourceError::Io { .. }) => return Err(error.into()),
-        Err(_) => CopyComparison::Damaged,
-    })
-}
-
 /// Steps 2 to 8. Gives the root at the size of the `newest` checkpoint, if the replay got there.
 fn replay(
     source: &dyn LogSource,
@@ -228,6 +209,9 @@ fn replay(
                 Contents::Failed(error) => return Err(error),
             };
             let leaves: Vec<LeafHash> = entries.iter().map(|entry| entry.leaf).collect();
+            if index == 0 && leaves.first().copied() != genesis {
+                return Err(AuditError::Changed { file: LogFile::Entries(coord) });
+            }
             tiles.add_bundle(coord, &leaves, tile, |tree: &TreeBuilder| {
                 if newest.is_some_and(|newest| newest.size == tree.size()) {
                     root_then = Some(tree.root());
@@ -268,124 +252,4 @@ fn first_leaf(source: &dyn LogSource, layout: TileLayout) -> Result<Option<LeafH
     };
     let bundle = EntryBundle::parse(&bytes, &coord).ok();
     Ok(bundle.and_then(|bundle| bundle.entries().next()).map(leaf_hash))
-}
-
-/// The operator's key for a checkpoint of this size, under the name that signs it.
-fn operator_key(state: &State, checkpoint: &Checkpoint) -> (KeyBytes, Option<VerifierKey>) {
-    let bytes = state.parties.operator_key_at(checkpoint.size);
-    let key = VerifyingKey::from_bytes(bytes.as_bytes()).ok();
-    let name = checkpoint.origin.key_name().clone();
-    (bytes, key.and_then(|key| VerifierKey::new(name, KeyKind::Ed25519, key).ok()))
-}
-
-/// Why the operator has not signed this checkpoint, if it has not.
-fn operator_signature(state: &State, note: &SignedCheckpoint) -> Result<VerifierKey, Violation> {
-    let (bytes, key) = operator_key(state, note.checkpoint());
-    let not_by = |found: &'static str| Violation::new(Code::CheckpointSignature, bytes, found);
-    let key = key.ok_or_else(|| not_by("key/invalid"))?;
-    note.verify(&key, []).map_err(|error| not_by(error.code()))?;
-    Ok(key)
-}
-
-/// What steps 1, 9 and 12 still ask of the checkpoint, when the whole log is known.
-fn check_checkpoint(note: &SignedCheckpoint, trust: Option<&TrustFile>, report: &mut Report) {
-    let at = Spot::File(LogFile::Checkpoint);
-    let checkpoint = note.checkpoint();
-    let differs = |origin: &str| origin != checkpoint.origin.as_str();
-    let origin = report.state.as_ref().map(|state| state.origin.as_str());
-    let trusted = trust.map(|trust| trust.origin().as_str());
-    if origin.is_some_and(differs) || trusted.is_some_and(differs) {
-        report.fail(at, Violation::new(Code::CheckpointOrigin, (), ()));
-    }
-    if report.entries < checkpoint.size {
-        return;
-    }
-    let Some(state) = &report.state else { return };
-    match operator_signature(state, note) {
-        Ok(key) => {
-            if let Some(trust) = trust {
-                check_policy(note, &key, trust, report);
-            }
-        }
-        Err(violation) if report.not_understood.is_empty() => report.fail(at, violation),
-        Err(violation) => report.unjudged.push(Failure { at, violation }),
-    }
-}
-
-/// Step 12.
-fn check_policy(
-    note: &SignedCheckpoint,
-    operator: &VerifierKey,
-    trust: &TrustFile,
-    report: &mut Report,
-) {
-    let policy = trust.policy();
-    let at = Spot::File(LogFile::Checkpoint);
-    let cosignatures = match note.verify(operator, policy.witnesses().map(|(_, key)| key)) {
-        Ok(cosignatures) => cosignatures,
-        Err(error) => {
-            report.fail(at, Violation::new(Code::TrustPolicy, (), error.code()));
-            return;
-        }
-    };
-    for cosignature in &cosignatures {
-        if let (Some(witness), Some(time)) =
-            (policy.witness_name(cosignature.key), cosignature.time)
-        {
-            report.cosigned.push(Cosigned { witness: witness.to_owned(), time });
-        }
-    }
-    let names: BTreeSet<&str> = report.cosigned.iter().map(|by| by.witness.as_str()).collect();
-    if !policy.is_satisfied_by(&names) {
-        let violation = Violation::new(Code::TrustPolicy, "quorum", names.len());
-        report.fail(at, violation);
-    }
-}
-
-/// Steps 10 and 11.
-fn check_trust(
-    note: &SignedCheckpoint,
-    trust: &TrustFile,
-    root_then: Option<NodeHash>,
-    report: &mut Report,
-) {
-    if let Some(genesis) = report.genesis.filter(|genesis| *genesis != trust.genesis()) {
-        report.fail(Spot::Entry(0), Violation::new(Code::TrustGenesis, trust.genesis(), genesis));
-    }
-    let Some(state) = &report.state else { return };
-    let first = state.parties.operator_key_at(0);
-    let trusted = KeyBytes::from_bytes(*trust.operator().public_key().as_bytes());
-    let operator = Violation::new(Code::TrustOperator, trusted, first);
-    let newest = trust.newest().and_then(|newest| {
-        newest_violation(note, newest, root_then, state)
-            // An unknown event may have changed the operator's key.
-            .filter(|violation| {
-                violation.code != Code::CheckpointSignature || report.not_understood.is_empty()
-            })
-            .map(|violation| Violation { code: Code::TrustCheckpoint, ..violation })
-    });
-    if first != trusted {
-        report.fail(Spot::Entry(0), operator);
-    }
-    if let Some(violation) = newest {
-        report.fail(Spot::File(LogFile::Checkpoint), violation);
-    }
-}
-
-/// Why the log does not extend the newest checkpoint in the trust file, if it does not.
-fn newest_violation(
-    note: &SignedCheckpoint,
-    newest: &SignedCheckpoint,
-    root_then: Option<NodeHash>,
-    state: &State,
-) -> Option<Violation> {
-    let (size, seen) = (note.checkpoint().size, newest.checkpoint());
-    if size < seen.size {
-        return Some(Violation::new(Code::TrustCheckpoint, seen.size, size));
-    }
-    let root = root_then?;
-    if root != seen.root {
-        return Some(Violation::new(Code::TrustCheckpoint, seen.root, root));
-    }
-    operator_signature(state, newest).err()
 }

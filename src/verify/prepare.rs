@@ -26,7 +26,7 @@ const RUN: u64 = 16;
 
 /// A slice of a run ends when it holds so many signatures, or so many bytes of entries.
 const SLICE_SIGNATURES: usize = 8_192;
-const SLICE_BYTES: usize = 16 << 20;
+const SLICE_BYTES: usize = 8 << 20;
 
 /// How many judged keys a worker remembers, before it begins anew: about 5 MB.
 const KEYS_MAX: usize = 65_536;

@@ -1,0 +1,154 @@
+//! What only a checkpoint's signatures and a trust file can tell (steps 1 and 9 to 12 of the audit).
+
+use std::collections::BTreeSet;
+
+use ed25519_dalek::VerifyingKey;
+
+use super::AuditError;
+use super::report::{CopyComparison, Cosigned, Failure, Report, Spot};
+use crate::bundle::{LogFile, LogSource, SourceError, TrustCopy};
+use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::hash::NodeHash;
+use crate::model::ident::KeyBytes;
+use crate::model::note::{KeyKind, VerifierKey};
+use crate::model::state::State;
+use crate::model::trust::TrustFile;
+use crate::model::violation::{Code, Violation};
+
+const CHECKPOINT: Spot = Spot::File(LogFile::Checkpoint);
+
+/// Compares the copy of a trust file beside the log with the auditor's.
+pub(super) fn compare_copy(
+    source: &dyn LogSource,
+    trust: Option<&TrustFile>,
+) -> Result<CopyComparison, AuditError> {
+    Ok(match source.trust_copy() {
+        Ok(TrustCopy::Absent) => CopyComparison::Absent,
+        Ok(TrustCopy::Damaged(_)) => CopyComparison::Damaged,
+        Ok(TrustCopy::Intact(bytes)) => match trust.map(|trust| trust.to_string().into_bytes()) {
+            None => CopyComparison::NotCompared,
+            Some(trust) if trust == bytes => CopyComparison::Same,
+            Some(_) => CopyComparison::Differs,
+        },
+        Err(error @ SourceError::Io { .. }) => return Err(error.into()),
+        Err(_) => CopyComparison::Damaged,
+    })
+}
+
+/// The operator's key for this checkpoint, if it has signed it.
+fn operator_signature(state: &State, note: &SignedCheckpoint) -> Result<VerifierKey, Violation> {
+    let checkpoint = note.checkpoint();
+    let bytes = state.parties.operator_key_at(checkpoint.size);
+    let not_by = |found: &'static str| Violation::new(Code::CheckpointSignature, bytes, found);
+    let key = VerifyingKey::from_bytes(bytes.as_bytes()).map_err(|_| not_by("vkey/point"))?;
+    let name = checkpoint.origin.key_name().clone();
+    let key = VerifierKey::new(name, KeyKind::Ed25519, key).map_err(|e| not_by(e.code()))?;
+    note.verify(&key, []).map_err(|error| not_by(error.code()))?;
+    Ok(key)
+}
+
+/// What steps 1, 9 and 12 still ask of the checkpoint, when the whole log is known.
+pub(super) fn check_checkpoint(
+    note: &SignedCheckpoint,
+    trust: Option<&TrustFile>,
+    report: &mut Report,
+) {
+    let checkpoint = note.checkpoint();
+    let differs = |origin: &str| origin != checkpoint.origin.as_str();
+    let origin = report.state.as_ref().map(|state| state.origin.as_str());
+    let trusted = trust.map(|trust| trust.origin().as_str());
+    if origin.is_some_and(differs) || trusted.is_some_and(differs) {
+        report.fail(CHECKPOINT, Violation::new(Code::CheckpointOrigin, (), ()));
+    }
+    if report.entries < checkpoint.size {
+        return;
+    }
+    let Some(state) = &report.state else { return };
+    match operator_signature(state, note) {
+        Ok(key) => {
+            if let Some(trust) = trust {
+                check_policy(note, &key, trust, report);
+            }
+        }
+        Err(violation) if report.not_understood.is_empty() => report.fail(CHECKPOINT, violation),
+        Err(violation) => report.unjudged.push(Failure { at: CHECKPOINT, violation }),
+    }
+}
+
+/// Step 12.
+fn check_policy(
+    note: &SignedCheckpoint,
+    operator: &VerifierKey,
+    trust: &TrustFile,
+    report: &mut Report,
+) {
+    let policy = trust.policy();
+    let cosignatures = match note.verify(operator, policy.witnesses().map(|(_, key)| key)) {
+        Ok(cosignatures) => cosignatures,
+        Err(error) => {
+            report.fail(CHECKPOINT, Violation::new(Code::TrustPolicy, (), error.code()));
+            return;
+        }
+    };
+    for cosignature in &cosignatures {
+        if let (Some(witness), Some(time)) =
+            (policy.witness_name(cosignature.key), cosignature.time)
+        {
+            report.cosigned.push(Cosigned { witness: witness.to_owned(), time });
+        }
+    }
+    let names: BTreeSet<&str> = report.cosigned.iter().map(|by| by.witness.as_str()).collect();
+    if !policy.is_satisfied_by(&names) {
+        let violation = Violation::new(Code::TrustPolicy, "quorum", names.len());
+        report.fail(CHECKPOINT, violation);
+    }
+}
+
+/// Steps 10 and 11.
+pub(super) fn check_trust(
+    note: &SignedCheckpoint,
+    trust: &TrustFile,
+    root_then: Option<NodeHash>,
+    report: &mut Report,
+) {
+    let mut found = Vec::new();
+    if let Some(genesis) = report.genesis.filter(|genesis| *genesis != trust.genesis()) {
+        found.push((Spot::Entry(0), Violation::new(Code::TrustGenesis, trust.genesis(), genesis)));
+    }
+    if let Some(state) = &report.state {
+        let key = state.parties.operator_key_at(0);
+        let trusted = KeyBytes::from_bytes(*trust.operator().public_key().as_bytes());
+        if key != trusted {
+            found.push((Spot::Entry(0), Violation::new(Code::TrustOperator, trusted, key)));
+        }
+        if let Some(newest) = trust.newest() {
+            if let Err(violation) = check_extends(note, newest, root_then) {
+                found.push((CHECKPOINT, violation));
+            } else if root_then.is_some()
+                // An event that is not understood may have changed the operator's key.
+                && report.not_understood.is_empty()
+                && let Err(violation) = operator_signature(state, newest)
+            {
+                found.push((CHECKPOINT, Violation { code: Code::TrustCheckpoint, ..violation }));
+            }
+        }
+    }
+    found.into_iter().for_each(|(at, violation)| report.fail(at, violation));
+}
+
+/// Whether the log is at least as large as one that was seen, and had its root at that size; as far
+/// as the replay got.
+fn check_extends(
+    note: &SignedCheckpoint,
+    seen: &SignedCheckpoint,
+    root_then: Option<NodeHash>,
+) -> Result<(), Violation> {
+    let (size, seen) = (note.checkpoint().size, seen.checkpoint());
+    if size < seen.size {
+        return Err(Violation::new(Code::TrustCheckpoint, seen.size, size));
+    }
+    match root_then.filter(|root| *root != seen.root) {
+        Some(root) => Err(Violation::new(Code::TrustCheckpoint, seen.root, root)),
+        None => Ok(()),
+    }
+}
