@@ -1,2 +1,8 @@
+//! The `giftproof` command.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    giftproof::cli::run(std::env::args_os().collect())
+}

@@ -39,15 +39,42 @@ impl Language {
     /// For a key that is in no file: a mistake in this program, which its tests find.
     pub fn say(self, key: &str, places: &[(&str, &dyn std::fmt::Display)]) -> String {
         let text = self.texts().get(key).unwrap_or_else(|| panic!("no text has the key {key}"));
-        places.iter().fold(text.clone(), |text, (name, value)| {
-            text.replace(&format!("{{{name}}}"), &value.to_string())
-        })
+        fill(text, places)
     }
 
     /// The text with this key, if there is one.
     pub fn find(self, key: &str) -> Option<&'static str> {
         self.texts().get(key).map(String::as_str)
     }
+
+    /// A word of the spec (a role, a capacity, a choice) as people say it.
+    pub fn word(self, word: &str) -> String {
+        self.find(&format!("word.{word}")).unwrap_or(word).to_owned()
+    }
+}
+
+/// Fills the places of a text, each once: what fills one is not searched for others.
+pub fn fill(text: &str, places: &[(&str, &dyn std::fmt::Display)]) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let place = after.split_once('}').and_then(|(name, rest)| {
+            let (_, value) = places.iter().find(|(known, _)| *known == name)?;
+            Some((value, rest))
+        });
+        rest = match place {
+            Some((value, rest)) => {
+                filled.push_str(&value.to_string());
+                rest
+            }
+            None => {
+                filled.push('{');
+                after
+            }
+        };
+    }
+    filled + rest
 }
 
 /// Flattens nested tables: `[lookup] title = ".."` has the key `lookup.title`.
@@ -83,6 +110,23 @@ mod tests {
     fn places(text: &str) -> BTreeSet<&str> {
         let starts = text.match_indices('{').map(|(at, _)| &text[at + 1..]);
         starts.filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn every_code_is_explained_with_a_hint() {
+        use crate::model::violation::Code;
+        for language in [Language::English, Language::Chinese] {
+            for code in Code::ALL {
+                for section in ["code", "hint"] {
+                    assert!(language.find(&format!("{section}.{code}")).is_some(), "{code}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_fills_a_place_is_not_filled_again() {
+        assert_eq!(fill("{a} and {b}, {c}", &[("a", &"{b}"), ("b", &1)]), "{b} and 1, {c}");
     }
 
     #[test]

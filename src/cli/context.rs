@@ -1,0 +1,177 @@
+//! What every command is given: language, form of the answer, ledger, operator's key.
+
+use std::fmt::{Display, Write as _};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+use super::failure::{Failure, output_failed};
+use super::locales::Language;
+use crate::ledger::Ledger;
+use crate::model::date::UnixMs;
+use crate::model::key::SecretKey;
+use crate::writer::{Clock, Operator, Writer};
+
+/// What every command is given.
+pub struct Context {
+    /// The language of what people read.
+    pub language: Language,
+    /// Answers are for programs.
+    pub json: bool,
+    /// Nothing is told beside the answer, except errors.
+    pub quiet: bool,
+    /// Events are only written to files.
+    pub drafting: bool,
+    /// The ledger's folder, if one is named.
+    pub ledger: Option<PathBuf>,
+    /// The operator's key file, if one is named.
+    pub operator_key: Option<PathBuf>,
+}
+
+impl Context {
+    /// The text with this key, its places filled.
+    pub fn say(&self, key: &str, places: &[(&str, &dyn Display)]) -> String {
+        self.language.say(key, places)
+    }
+
+    /// The ledger's folder.
+    ///
+    /// # Errors
+    /// `usage/no-ledger`.
+    pub fn ledger_dir(&self) -> Result<&Path, Failure> {
+        self.ledger.as_deref().ok_or_else(|| Failure::new("usage/no-ledger"))
+    }
+
+    /// Opens the ledger for reading.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open(&self) -> Result<Ledger, Failure> {
+        Ok(Ledger::open(self.ledger_dir()?)?)
+    }
+
+    /// Opens the ledger for writing, with the operator's key.
+    ///
+    /// # Errors
+    /// As [`Writer::open`], and when the key cannot be read.
+    pub fn open_writer(&self) -> Result<Writer, Failure> {
+        let folder = self.ledger_dir()?;
+        Ok(Writer::open(folder, self.operator_with_mark()?, Clock::System)?)
+    }
+
+    /// The operator's key, with the mark of the newest checkpoint that it signed beside it.
+    ///
+    /// # Errors
+    /// As [`Self::operator`].
+    pub fn operator_with_mark(&self) -> Result<Operator, Failure> {
+        let mut mark = self.operator_path()?.into_os_string();
+        mark.push(".mark");
+        Ok(Operator { key: self.operator()?, mark: Some(mark.into()) })
+    }
+
+    /// The operator's key: the file that is named, or `operator.key` in the ledger's folder.
+    ///
+    /// # Errors
+    /// `usage/no-operator-key`, or when it cannot be read.
+    pub fn operator(&self) -> Result<SecretKey, Failure> {
+        let path = self.operator_path()?;
+        super::keyring::read(self, &path)
+    }
+
+    /// Where the operator's key is.
+    ///
+    /// # Errors
+    /// `usage/no-operator-key`.
+    pub fn operator_path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.operator_key {
+            return Ok(path.clone());
+        }
+        let beside = self.ledger_dir()?.join("operator.key");
+        if beside.exists() { Ok(beside) } else { Err(Failure::new("usage/no-operator-key")) }
+    }
+
+    /// Tells people something beside the answer.
+    pub fn note(&self, key: &str, places: &[(&str, &dyn Display)]) {
+        if !self.quiet {
+            // Whoever does not read this loses nothing of the answer.
+            let _ = writeln!(anstream::stderr(), "giftproof: {}", self.say(key, places));
+        }
+    }
+
+    /// Gives the answer: a value for programs, or the text for people.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn answer(&self, value: &impl Serialize, text: &str) -> Result<(), Failure> {
+        if self.json {
+            let mut json = serde_json::to_string_pretty(value)
+                .expect("answers have string keys and no floats");
+            json.push('\n');
+            return self.print(&json);
+        }
+        self.print(text)
+    }
+
+    /// Writes text to standard output.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = anstream::stdout();
+        out.write_all(text.as_bytes())
+            .and_then(|()| out.flush())
+            .map_err(|error| output_failed(&error))
+    }
+
+    /// Whether somebody sits before a terminal, who can be asked.
+    pub fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+}
+
+/// This moment, by this machine's clock.
+pub fn now() -> UnixMs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The system's random source.
+pub fn random() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// Columns that stand in line whatever the width of their characters: Chinese takes two cells.
+pub fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let gap = width - cell.width() + 2;
+            let _ = write!(line, "{cell}{:gap$}", "");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_characters_take_two_cells() {
+        let rows = [["N95口罩", "1"], ["gown", "22"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(columns(&rows), "N95口罩  1\ngown     22\n");
+    }
+}

@@ -1,0 +1,76 @@
+//! `export` and `reindex`: the regulator's bundle, and the derived index.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::init::write_trust;
+use crate::bundle::Existing;
+use crate::ledger::Ledger;
+
+/// What `export` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ExportArgs {
+    #[arg(value_name = "OUT.zip")]
+    out: PathBuf,
+    #[arg(long, value_name = "SIZE")]
+    until: Option<u64>,
+    #[arg(long)]
+    replace: bool,
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+}
+
+/// A bar on standard error, if anybody looks at it.
+fn bar(ctx: &Context) -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if ctx.quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+/// Writes the bundle.
+///
+/// # Errors
+/// When the ledger cannot be read or the bundle not be written.
+pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
+    let ledger = ctx.open()?;
+    let size = ledger.checkpoint().checkpoint().size;
+    let until = args.until.unwrap_or(size);
+    // Only an earlier size needs a checkpoint that nobody has signed yet.
+    let operator = if until == size { None } else { Some(ctx.operator()?) };
+    let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
+    let bar = bar(ctx);
+    let mut progress = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let written = ledger.export(&args.out, args.until, operator.as_ref(), existing, &mut progress);
+    bar.finish_and_clear();
+    written?;
+    if let Some(path) = &args.trust {
+        write_trust(&ledger, path)?;
+    }
+    let text = ctx.say("done.exported", &[("count", &until), ("path", &args.out.display())]);
+    ctx.answer(&json!({ "bundle": args.out, "size": until }), &(text + "\n"))
+}
+
+/// Builds the index anew.
+///
+/// # Errors
+/// When the ledger cannot be read or the index not be written.
+pub fn reindex(ctx: &Context) -> Result<(), Failure> {
+    let bar = bar(ctx);
+    let mut progress = |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    };
+    let ledger = Ledger::reindex(ctx.ledger_dir()?, &mut progress);
+    bar.finish_and_clear();
+    let size = ledger?.state().size;
+    ctx.answer(&json!({ "size": size }), &(ctx.say("done.reindexed", &[("count", &size)]) + "\n"))
+}
