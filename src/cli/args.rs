@@ -13,8 +13,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::locales::Language;
 use super::{
-    completions, correct, designate, dispatch, dispute, donate, event, export, gift, init, key,
-    need, party, recall, receive, root, shipment, stock,
+    audit, completions, correct, designate, dispatch, dispute, donate, event, export, gift, init,
+    key, list, lookup, need, party, recall, receive, root, shipment, stock,
 };
 use crate::model::encoding::Malformed;
 
@@ -68,6 +68,12 @@ pub enum Command {
     /// Lists of what is on its way.
     #[command(subcommand)]
     Shipment(shipment::Command),
+    /// Where a gift is.
+    Lookup(lookup::Args),
+    /// Gifts, parties, shipments, needs, differences.
+    List(list::Args),
+    /// The regulator's check of everything.
+    Audit(audit::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
     /// The derived index.
@@ -148,6 +154,9 @@ impl Command {
             Self::Event(command) => command.run(ctx),
             Self::EventFile(command) => command.run(ctx),
             Self::Shipment(command) => command.run(ctx),
+            Self::Lookup(args) => lookup::run(args, ctx),
+            Self::List(args) => list::run(args, ctx),
+            Self::Audit(args) => audit::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
             Self::Reindex => export::reindex(ctx),
             Self::Completions(args) => completions::run(args, ctx),

@@ -1,28 +1,37 @@
 //! `audit`: the regulator's command. Integrity failures first, apart from differences.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::args::AuditArgs;
 use super::context::{Context, columns};
-use super::failure::{Exit, Failure};
+use super::failure::Failure;
 use super::phrases::{HEADING, Phrases, number, styled};
-use crate::bundle::{LogFolder, LogSource, OpenedBundle};
+use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::ident::EntryIndex;
-use crate::model::trust::TrustFile;
+use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
-use crate::verify::{self, CopyComparison, Failure as Finding, Options, Outcome, Report};
+use crate::verify::{self, CopyComparison, Options, Outcome, Progress, Report};
 
 /// How many findings of a kind are shown to people; programs get all that are listed.
 const SHOWN_MAX: usize = 20;
+
+/// What `audit` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+}
 
 /// The answer for programs.
 #[derive(Serialize)]
@@ -40,7 +49,7 @@ struct Answer<'a> {
     parties: u64,
     seconds: f64,
     failure_count: u64,
-    failures: &'a [Finding],
+    failures: &'a [verify::Failure],
     not_understood: &'a [EntryIndex],
     differences: Option<&'a Summary>,
 }
@@ -49,10 +58,10 @@ struct Answer<'a> {
 ///
 /// # Errors
 /// `audit/failed` with exit code 1, `audit/not-understood` with 2; the answer is printed before.
-pub fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
+pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = args.trust.as_deref().map(read_trust).transpose()?;
     let started = Instant::now();
-    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), context))?;
+    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), ctx))?;
     let seconds = started.elapsed().as_secs_f64();
     let summary = report.state.as_ref().map(|state| Summary::of(state, AsOf::last_entry(state)));
     let checkpoint = report.checkpoint.as_ref();
@@ -74,11 +83,11 @@ pub fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
         not_understood: report.not_understood.first(),
         differences: summary.as_ref(),
     };
-    context.answer(&answer, &page(context, &report, summary.as_ref(), seconds))?;
+    ctx.answer(&answer, &page(ctx, &report, summary.as_ref(), seconds))?;
     match report.outcome() {
         Outcome::Clean => Ok(()),
-        Outcome::Failed => Err(Failure::told(Exit::Refused)),
-        Outcome::NotUnderstood => Err(Failure::told(Exit::CannotRun)),
+        Outcome::Failed => Err(Failure::refused("audit/failed")),
+        Outcome::NotUnderstood => Err(Failure::new("audit/not-understood")),
     }
 }
 
@@ -87,8 +96,12 @@ pub fn run(args: &AuditArgs, context: &Context) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot be read, or is not in its one spelling.
 pub fn read_trust(path: &Path) -> Result<TrustFile, Failure> {
-    let bytes = super::context::read_bounded(path, crate::model::trust::TRUST_LEN_MAX)?;
-    Ok(TrustFile::parse(&bytes)?)
+    let failed = |error: std::io::Error| super::failure::file_failed(path, &error);
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    // One byte more than allowed is enough for the parser to refuse it.
+    file.take(TRUST_LEN_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    TrustFile::parse(&bytes).map_err(|error| Failure::new(error.code()).or_say(error))
 }
 
 /// Opens what `path` is: a ledger folder, an unpacked bundle, or a bundle.
@@ -101,10 +114,12 @@ pub fn with_source<T>(
 ) -> Result<T, Failure> {
     let about = fs::metadata(path).map_err(|error| super::failure::file_failed(path, &error))?;
     if about.is_file() {
-        let opened = OpenedBundle::open(path)?;
-        let checkpoint = SignedCheckpoint::parse(opened.checkpoint())?;
+        let unreadable = |error: SourceError| Failure::refused(error.code()).or_say(error);
+        let opened = OpenedBundle::open(path).map_err(unreadable)?;
+        let checkpoint = SignedCheckpoint::parse(opened.checkpoint())
+            .map_err(|error| Failure::refused(error.code()).or_say(error))?;
         let size = checkpoint.checkpoint().size;
-        return use_it(&opened.with_size(size)?);
+        return use_it(&opened.with_size(size).map_err(unreadable)?);
     }
     if path.join("giftproof-ledger").exists() {
         return use_it(&Ledger::open(path)?);
@@ -115,24 +130,25 @@ pub fn with_source<T>(
 fn audit(
     source: &dyn LogSource,
     trust: Option<&TrustFile>,
-    context: &Context,
+    ctx: &Context,
 ) -> Result<Report, Failure> {
-    let bar = if context.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let bar = if ctx.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
     let style = "giftproof: {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
     bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
-    let progress = |done: u64, all: u64| {
-        bar.set_length(all);
-        bar.set_position(done);
+    let progress = |progress: Progress| {
+        bar.set_length(progress.size);
+        bar.set_position(progress.done);
     };
-    let options = Options { progress: &progress, ..Options::default() };
-    let report = verify::audit(source, trust, &options)?;
+    let options = Options { progress: Some(&progress), ..Options::default() };
+    let report = verify::audit(source, trust, &options)
+        .map_err(|error| Failure::new(error.code()).or_say(error));
     bar.finish_and_clear();
-    Ok(report)
+    report
 }
 
-fn page(context: &Context, report: &Report, summary: Option<&Summary>, seconds: f64) -> String {
+fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64) -> String {
     let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
-        context.say(&format!("audit.{key}"), places)
+        ctx.say(&format!("audit.{key}"), places)
     };
     let failures = report.failures.count();
     let unknown = report.not_understood.count();
@@ -178,23 +194,24 @@ fn page(context: &Context, report: &Report, summary: Option<&Summary>, seconds: 
     ));
     if failures > 0 {
         line(format!("\n{}", styled(HEADING, &say("failures", &[]))));
-        page.push_str(&findings(context, report));
+        page.push_str(&findings(ctx, report));
     }
     if let (Some(summary), Some(state)) = (summary, &report.state) {
-        let phrases = Phrases { language: context.language, state };
+        let phrases = Phrases { language: ctx.language, state };
         page.push_str(&differences(&phrases, summary));
     }
     page
 }
 
-fn findings(context: &Context, report: &Report) -> String {
-    let say = |key: &str| context.say(&format!("audit.{key}"), &[]);
+fn findings(ctx: &Context, report: &Report) -> String {
+    let say = |key: &str| ctx.say(&format!("audit.{key}"), &[]);
     let heading = ["entry", "code", "expected", "found"].map(say);
     let mut rows = vec![heading.to_vec()];
     rows[0][0].insert_str(0, "  ");
-    let mut codes = BTreeSet::new();
+    let mut meaning = BTreeMap::new();
     for finding in report.failures.first().iter().take(SHOWN_MAX) {
-        codes.insert(finding.violation.code);
+        let told = || Failure::from(&finding.violation).message(ctx.language);
+        meaning.entry(finding.violation.code).or_insert_with(told);
         rows.push(vec![
             format!("  {}", finding.at),
             finding.violation.code.to_string(),
@@ -205,12 +222,9 @@ fn findings(context: &Context, report: &Report) -> String {
     let mut text = columns(&rows);
     let more = report.failures.count().saturating_sub(SHOWN_MAX as u64);
     if more > 0 {
-        let _ = writeln!(text, "  {}", context.say("audit.more", &[("count", &number(more))]));
+        let _ = writeln!(text, "  {}", ctx.say("audit.more", &[("count", &number(more))]));
     }
-    let meaning = codes.iter().filter_map(|code| {
-        let text = context.language.find(&format!("code.{code}"))?;
-        Some(vec![format!("  {code}"), text.to_owned()])
-    });
+    let meaning = meaning.into_iter().map(|(code, text)| vec![format!("  {code}"), text]);
     let meaning: Vec<Vec<String>> = meaning.collect();
     if !meaning.is_empty() {
         let _ = write!(text, "\n{}\n{}", styled(HEADING, &say("meaning")), columns(&meaning));
@@ -264,7 +278,8 @@ fn differences(phrases: &Phrases, summary: &Summary) -> String {
     }
     section("by-clock", clocks);
     let parties = summary.by_party.iter();
-    let parties = parties.map(|(party, count)| vec![format!("  {}", phrases.who(party)), gifts(count)]);
+    let parties =
+        parties.map(|(party, count)| vec![format!("  {}", phrases.who(party)), gifts(count)]);
     section("by-party", parties.collect());
     let title = if summary.with_differences > 0 { "differences" } else { "no-differences" };
     let count = gifts(&summary.with_differences);

@@ -2,13 +2,45 @@
 
 use serde::Serialize;
 
-use super::args::{ListArgs, ListWhat};
 use super::context::{Context, columns};
 use super::failure::Failure;
 use super::phrases::{Phrases, number};
 use crate::model::ident::{GiftId, Handle};
 use crate::model::state::{Gift, Shipment, State, Whereabouts};
-use crate::model::verdict::{AsOf, Flag, Verdict};
+use crate::model::verdict::{AsOf, Flag, Headline, Verdict};
+
+/// What there is to list.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum What {
+    Gifts,
+    Parties,
+    Shipments,
+    Needs,
+    Differences,
+}
+
+/// What `list` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    #[arg(value_name = "WHAT")]
+    what: What,
+    #[arg(long, value_name = "PARTY")]
+    party: Option<Handle>,
+    #[arg(long, value_name = "HEADLINE", value_parser = headlines())]
+    headline: Option<String>,
+    #[arg(long, value_name = "TEXT")]
+    item: Option<String>,
+    #[arg(long, value_name = "LOT")]
+    lot: Option<String>,
+    #[arg(long)]
+    overdue: bool,
+    #[arg(long)]
+    open: bool,
+}
+
+fn headlines() -> clap::builder::PossibleValuesParser {
+    Headline::ALL.iter().map(|headline| headline.word()).collect::<Vec<_>>().into()
+}
 
 /// A gift in a list.
 #[derive(Serialize)]
@@ -30,15 +62,15 @@ struct GiftRow {
 ///
 /// # Errors
 /// When the ledger cannot be opened.
-pub fn run(args: &ListArgs, context: &Context) -> Result<(), Failure> {
-    let ledger = context.open()?;
-    let phrases = Phrases { language: context.language, state: ledger.state() };
+pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
+    let ledger = ctx.open()?;
+    let phrases = Phrases { language: ctx.language, state: ledger.state() };
     match args.what {
-        ListWhat::Gifts => gifts(args, context, &phrases),
-        ListWhat::Differences => differences(args, context, &phrases),
-        ListWhat::Parties => parties(args, context, &phrases),
-        ListWhat::Shipments => shipments(args, context, &phrases),
-        ListWhat::Needs => needs(args, context, &phrases),
+        What::Gifts => gifts(args, ctx, &phrases),
+        What::Differences => differences(args, ctx, &phrases),
+        What::Parties => parties(args, ctx, &phrases),
+        What::Shipments => shipments(args, ctx, &phrases),
+        What::Needs => needs(args, ctx, &phrases),
     }
 }
 
@@ -47,23 +79,23 @@ fn heading(phrases: &Phrases, keys: &[&str]) -> Vec<String> {
 }
 
 fn tell<T: Serialize>(
-    context: &Context,
+    ctx: &Context,
     phrases: &Phrases,
     rows: &[T],
     keys: &[&str],
     shown: impl Fn(&T) -> Vec<String>,
 ) -> Result<(), Failure> {
     if rows.is_empty() {
-        return context.answer(&rows, &format!("{}\n", phrases.say("list.none", &[])));
+        return ctx.answer(&rows, &format!("{}\n", phrases.say("list.none", &[])));
     }
     let mut table = vec![heading(phrases, keys)];
     table.extend(rows.iter().map(shown));
     let count = phrases.say("list.count", &[("count", &number(rows.len() as u64))]);
-    context.answer(&rows, &format!("{}{count}\n", columns(&table)))
+    ctx.answer(&rows, &format!("{}{count}\n", columns(&table)))
 }
 
 /// Whether the gift is one that the filters ask for.
-fn wanted(args: &ListArgs, gift: &Gift, verdict: &Verdict) -> bool {
+fn wanted(args: &Args, gift: &Gift, verdict: &Verdict) -> bool {
     let party = |party: &Handle| gift.journey.contains(party);
     let item = |text: &String| gift.donation.lines.iter().any(|l| l.item.as_str().contains(text));
     let lot = |text: &String| gift.lots.iter().any(|(_, lot)| lot.as_str() == text);
@@ -75,7 +107,7 @@ fn wanted(args: &ListArgs, gift: &Gift, verdict: &Verdict) -> bool {
         && (!args.overdue || overdue)
 }
 
-fn gift_rows(args: &ListArgs, phrases: &Phrases) -> Vec<GiftRow> {
+fn gift_rows(args: &Args, phrases: &Phrases) -> Vec<GiftRow> {
     let state = phrases.state;
     let as_of = AsOf::last_entry(state);
     let mut gifts: Vec<&Gift> = state.gifts.values().collect();
@@ -118,13 +150,13 @@ fn row(phrases: &Phrases, gift: &Gift, verdict: Verdict) -> GiftRow {
     }
 }
 
-fn gifts(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+fn gifts(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let rows = gift_rows(args, phrases);
     let keys = ["gift", "headline", "donated", "accepted", "item", "donor"];
-    tell(context, phrases, &rows, &keys, |row| row.shown.clone())
+    tell(ctx, phrases, &rows, &keys, |row| row.shown.clone())
 }
 
-fn differences(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+fn differences(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let mut rows = gift_rows(args, phrases);
     rows.retain(|row| row.flags.iter().any(Flag::is_difference));
     let shown = |row: &GiftRow| {
@@ -132,15 +164,16 @@ fn differences(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<
         let differences: Vec<String> = differences.map(|flag| phrases.flag(flag)).collect();
         vec![row.gift.to_string(), row.shown[1].clone(), differences.join("; ")]
     };
-    tell(context, phrases, &rows, &["gift", "headline", "difference"], shown)
+    tell(ctx, phrases, &rows, &["gift", "headline", "difference"], shown)
 }
 
-fn parties(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+fn parties(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let all = phrases.state.parties.iter();
-    let wanted = all.filter(|party| args.party.as_ref().is_none_or(|handle| party.handle == *handle));
+    let wanted =
+        all.filter(|party| args.party.as_ref().is_none_or(|handle| party.handle == *handle));
     let rows: Vec<_> = wanted.collect();
     let shown = |party: &&crate::model::state::Party| {
-        let roles = party.roles.iter().map(|role| phrases.say(&format!("role.{role}"), &[]));
+        let roles = party.roles.iter().map(|role| phrases.language.word(role.word()));
         let standing = if party.vouched_since.is_some() {
             "vouched"
         } else if party.vouchers.is_empty() {
@@ -159,7 +192,7 @@ fn parties(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), 
             valid.count().to_string(),
         ]
     };
-    tell(context, phrases, &rows, &["handle", "name", "roles", "standing", "keys"], shown)
+    tell(ctx, phrases, &rows, &["handle", "name", "roles", "standing", "keys"], shown)
 }
 
 /// How much of a shipment is still on its way.
@@ -173,7 +206,7 @@ fn is_open(state: &State, shipment: &Shipment) -> bool {
     shipment.gifts.iter().filter_map(|id| state.gifts.get(id)).any(moving)
 }
 
-fn shipments(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+fn shipments(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let state = phrases.state;
     let wanted = state.shipments.values().filter(|shipment| {
         let party = |handle: &Handle| {
@@ -194,15 +227,15 @@ fn shipments(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<()
             shipment.id.number.to_string(),
             phrases.who(&shipment.id.giver),
             phrases.who(&shipment.taker),
-            phrases.say(&format!("purpose.{}", shipment.purpose), &[]),
+            phrases.language.word(shipment.purpose.word()),
             phrases.say(&format!("list.{word}"), &[]),
             shipment.gifts.len().to_string(),
         ]
     };
-    tell(context, phrases, &rows, &["shipment", "from", "to", "purpose", "state", "gifts"], shown)
+    tell(ctx, phrases, &rows, &["shipment", "from", "to", "purpose", "state", "gifts"], shown)
 }
 
-fn needs(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Failure> {
+fn needs(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let wanted = phrases.state.needs.values().filter(|need| {
         args.party.as_ref().is_none_or(|party| need.recipient == *party)
             && args.item.as_ref().is_none_or(|item| need.need.item.as_str().contains(item))
@@ -221,5 +254,5 @@ fn needs(args: &ListArgs, context: &Context, phrases: &Phrases) -> Result<(), Fa
             phrases.say(&format!("list.{word}"), &[]),
         ]
     };
-    tell(context, phrases, &rows, &["recipient", "item", "quantity", "wanted-by", "state"], shown)
+    tell(ctx, phrases, &rows, &["recipient", "item", "quantity", "wanted-by", "state"], shown)
 }

@@ -2,15 +2,25 @@
 
 use serde::Serialize;
 
-use super::args::LookupArgs;
 use super::context::{Context, columns};
 use super::failure::Failure;
 use super::phrases::{HEADING, Phrases, number, styled};
 use crate::ledger::Ledger;
-use crate::model::event::{Capacity, Document, DonorKind, Signer, Statement};
+use crate::model::event::{Capacity, Document, DonorKind, Head, Signer, Statement};
 use crate::model::ident::{EntryIndex, GiftId, Handle};
 use crate::model::state::{Gift, Owner, Recorded};
 use crate::model::verdict::{AsOf, Headline, Verdict};
+
+/// What `lookup` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    #[arg(value_name = "GIFT", required_unless_present = "document", conflicts_with = "document")]
+    gift: Option<GiftId>,
+    #[arg(long, value_name = "NUMBER")]
+    document: Option<String>,
+    #[arg(long, value_name = "HEADLINE", value_parser = expectations())]
+    expect: Option<String>,
+}
 
 /// The answer for programs.
 #[derive(Serialize)]
@@ -28,11 +38,23 @@ struct Checkpoint {
     root: String,
 }
 
+/// What an event says, for programs.
+#[derive(Serialize)]
+struct Said {
+    hash: String,
+    recorded_at_unix_ms: u64,
+    head: Head,
+    statement: Option<Statement>,
+}
+
 /// One event of the journey.
 #[derive(Serialize)]
 struct Step {
     index: EntryIndex,
     day: String,
+    #[serde(flatten)]
+    said: Said,
+    #[serde(skip)]
     event: Recorded,
     superseded_by: Option<EntryIndex>,
 }
@@ -41,8 +63,8 @@ struct Step {
 ///
 /// # Errors
 /// `gift/unknown`, `gift-id/mistyped`; `expectation/not-met` with exit code 3.
-pub fn run(args: &LookupArgs, context: &Context) -> Result<(), Failure> {
-    let ledger = context.open()?;
+pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
+    let ledger = ctx.open()?;
     let gifts = find(args, &ledger)?;
     let mut answers = Vec::new();
     let mut pages = Vec::new();
@@ -50,7 +72,7 @@ pub fn run(args: &LookupArgs, context: &Context) -> Result<(), Failure> {
     for gift in &gifts {
         let verdict = Verdict::of(ledger.state(), gift, as_of);
         let journey = journey(&ledger, gift)?;
-        pages.push(page(context, &ledger, gift, &verdict, &journey));
+        pages.push(page(ctx, &ledger, gift, &verdict, &journey));
         let checkpoint = ledger.checkpoint().checkpoint();
         let checkpoint = Checkpoint {
             origin: checkpoint.origin.to_string(),
@@ -61,12 +83,12 @@ pub fn run(args: &LookupArgs, context: &Context) -> Result<(), Failure> {
     }
     let mut text = String::new();
     if gifts.len() > 1 {
-        text = context.say("lookup.several", &[("count", &gifts.len())]) + "\n\n";
+        text = ctx.say("lookup.several", &[("count", &gifts.len())]) + "\n\n";
     }
     text.push_str(&pages.join("\n"));
     match answers.as_slice() {
-        [answer] => context.answer(answer, &text)?,
-        several => context.answer(&several, &text)?,
+        [answer] => ctx.answer(answer, &text)?,
+        several => ctx.answer(&several, &text)?,
     }
     let met = |answer: &Answer| {
         let headline = answer.verdict.headline;
@@ -75,18 +97,20 @@ pub fn run(args: &LookupArgs, context: &Context) -> Result<(), Failure> {
             word => headline.word() == word,
         })
     };
-    if answers.iter().all(met) { Ok(()) } else { Err(Failure::expectation()) }
+    if answers.iter().all(met) {
+        return Ok(());
+    }
+    let expected = args.expect.clone().unwrap_or_default();
+    Err(Failure::not_as_expected("lookup/not-as-expected").with("expected", expected))
 }
 
-fn find<'l>(args: &LookupArgs, ledger: &'l Ledger) -> Result<Vec<&'l Gift>, Failure> {
+fn find<'l>(args: &Args, ledger: &'l Ledger) -> Result<Vec<&'l Gift>, Failure> {
     let state = ledger.state();
     let found: Vec<&Gift> = match (&args.gift, &args.document) {
-        (Some(id), _) => {
-            let id: GiftId = id.parse().map_err(Failure::from)?;
-            state.gift_by_id(&id).into_iter().collect()
-        }
+        (Some(id), _) => state.gift_by_id(id).into_iter().collect(),
         (None, Some(number)) => {
-            let has = |documents: &[Document]| documents.iter().any(|d| d.number.as_str() == number);
+            let has =
+                |documents: &[Document]| documents.iter().any(|d| d.number.as_str() == number);
             let carried = |gift: &Gift| {
                 gift.shipments.iter().filter_map(|id| state.shipments.get(id)).any(|shipment| {
                     shipment.waybill.as_str() == number || shipment.id.number.as_str() == number
@@ -96,7 +120,7 @@ fn find<'l>(args: &LookupArgs, ledger: &'l Ledger) -> Result<Vec<&'l Gift>, Fail
         }
         (None, None) => Vec::new(),
     };
-    if found.is_empty() { Err(Failure::new("gift/unknown")) } else { Ok(found) }
+    if found.is_empty() { Err(Failure::refused("lookup/not-found")) } else { Ok(found) }
 }
 
 fn journey(ledger: &Ledger, gift: &Gift) -> Result<Vec<Step>, Failure> {
@@ -104,23 +128,29 @@ fn journey(ledger: &Ledger, gift: &Gift) -> Result<Vec<Step>, Failure> {
     let offset = state.rules().offset_minutes;
     let mut steps = Vec::new();
     for index in Verdict::journey(state, gift) {
-        let event = ledger.recorded(index)?;
+        let event = ledger.log().recorded(index)?;
         let day = event.event.head.occurred_on.unwrap_or(event.recorded_at.date(offset));
         let corrected = gift.corrected.iter().rev().find(|(target, _)| *target == index);
         let superseded_by = corrected.map(|(_, by)| *by);
-        steps.push(Step { index, day: day.to_string(), event, superseded_by });
+        let said = Said {
+            hash: event.event.hash.to_string(),
+            recorded_at_unix_ms: event.recorded_at.0,
+            head: event.event.head.clone(),
+            statement: event.event.statement.clone(),
+        };
+        steps.push(Step { index, day: day.to_string(), said, event, superseded_by });
     }
     Ok(steps)
 }
 
 fn page(
-    context: &Context,
+    ctx: &Context,
     ledger: &Ledger,
     gift: &Gift,
     verdict: &Verdict,
     journey: &[Step],
 ) -> String {
-    let words = Phrases { language: context.language, state: ledger.state() };
+    let words = Phrases { language: ctx.language, state: ledger.state() };
     let mut page = format!("{}\n{}\n\n", words.headline(verdict), verdict.gift);
     page.push_str(&columns(&about(&words, gift)));
     let mut section = |title: &str, body: String| {
@@ -141,7 +171,11 @@ fn page(
     let root = checkpoint.root.to_string();
     let level = words.say(
         "lookup.level",
-        &[("day", &verdict.as_of.day), ("entries", &number(checkpoint.size)), ("root", &&root[..16])],
+        &[
+            ("day", &verdict.as_of.day),
+            ("entries", &number(checkpoint.size)),
+            ("root", &&root[..16]),
+        ],
     );
     page.push_str(&format!("\n{level}\n{}\n", words.say("lookup.limit", &[])));
     page
@@ -165,7 +199,9 @@ fn about(words: &Phrases, gift: &Gift) -> Vec<Vec<String>> {
         DonorKind::Enrolled => words.say("donor.enrolled", &[]),
         DonorKind::OneTimeKey => words.say("donor.one-time-key", &[]),
         DonorKind::Slip => words.say("donor.slip", &[("issuer", &party(&donor.party))]),
-        DonorKind::Recorded => words.say("donor.recorded", &[("taker", &party(&gift.donation.taker))]),
+        DonorKind::Recorded => {
+            words.say("donor.recorded", &[("taker", &party(&gift.donation.taker))])
+        }
     };
     let mut rows = vec![row("given", format!("{name} ({how})"))];
     rows.extend(gift.given_on.map(|day| row("given-on", day.to_string())));
@@ -293,8 +329,13 @@ fn where_to(words: &Phrases, statement: &Statement) -> String {
         Statement::Receipt(s) => {
             let mut sums = [0u64; 5];
             for arrival in &s.arrivals {
-                let parts =
-                    [arrival.accepted, arrival.pending, arrival.damaged, arrival.rejected, arrival.surplus];
+                let parts = [
+                    arrival.accepted,
+                    arrival.pending,
+                    arrival.damaged,
+                    arrival.rejected,
+                    arrival.surplus,
+                ];
                 sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum = sum.saturating_add(part));
             }
             let names = ["accepted", "pending", "damaged", "rejected", "surplus"];
@@ -307,7 +348,8 @@ fn where_to(words: &Phrases, statement: &Statement) -> String {
             parts.join(", ")
         }
         Statement::Designation(s) => {
-            let mut to: Vec<String> = s.assignments.iter().map(|a| words.who(&a.recipient)).collect();
+            let mut to: Vec<String> =
+                s.assignments.iter().map(|a| words.who(&a.recipient)).collect();
             to.dedup();
             format!("-> {}", to.join(", "))
         }
@@ -322,7 +364,7 @@ fn where_to(words: &Phrases, statement: &Statement) -> String {
 }
 
 /// What `--expect` may name.
-pub fn expectations() -> Vec<&'static str> {
+fn expectations() -> clap::builder::PossibleValuesParser {
     let headlines = Headline::ALL.iter().map(|headline| headline.word());
-    std::iter::once("received").chain(headlines).collect()
+    std::iter::once("received").chain(headlines).collect::<Vec<_>>().into()
 }

@@ -5,6 +5,7 @@
 //! away is no failure.
 
 mod args;
+mod audit;
 mod completions;
 mod context;
 mod correct;
@@ -22,9 +23,12 @@ mod goods;
 mod init;
 mod key;
 mod keyring;
+mod list;
 pub mod locales;
+mod lookup;
 mod need;
 mod party;
+mod phrases;
 mod recall;
 mod receive;
 mod root;

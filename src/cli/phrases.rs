@@ -83,7 +83,8 @@ impl Phrases<'_> {
                 ],
             ),
             None => {
-                let full = |line: &&crate::model::verdict::LineVerdict| line.accepted >= line.donated;
+                let full =
+                    |line: &&crate::model::verdict::LineVerdict| line.accepted >= line.donated;
                 let accepted = verdict.lines.iter().filter(full).count();
                 let lines = verdict.lines.len();
                 self.say("headline.of-lines", &[("accepted", &accepted), ("lines", &lines)])
@@ -270,10 +271,8 @@ impl Phrases<'_> {
             Flag::UnsupportedReceipt { index } => {
                 self.say("flag.unsupported-receipt", &[("index", index)])
             }
-            Flag::ReceiptBeforeDelivery { index, shipment } => self.say(
-                "flag.receipt-before-delivery",
-                &[("index", index), ("shipment", shipment)],
-            ),
+            Flag::ReceiptBeforeDelivery { index, shipment } => self
+                .say("flag.receipt-before-delivery", &[("index", index), ("shipment", shipment)]),
             Flag::Unwitnessed => self.say("flag.unwitnessed", &[]),
         }
     }
@@ -288,10 +287,9 @@ impl Phrases<'_> {
             Missing::Dispatch { holder } => {
                 self.say("missing.dispatch", &[("holder", &self.who(holder))])
             }
-            Missing::Receipt { shipment, taker } => self.say(
-                "missing.receipt",
-                &[("shipment", shipment), ("taker", &self.who(taker))],
-            ),
+            Missing::Receipt { shipment, taker } => {
+                self.say("missing.receipt", &[("shipment", shipment), ("taker", &self.who(taker))])
+            }
             Missing::Inspection { holder } => {
                 self.say("missing.inspection", &[("holder", &self.who(holder))])
             }
@@ -322,7 +320,13 @@ impl Phrases<'_> {
 mod tests {
     #[test]
     fn thousands_are_set_apart() {
-        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (36_000, "36,000"), (1_234_567, "1,234,567")];
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (36_000, "36,000"),
+            (1_234_567, "1,234,567"),
+        ];
         for (number, text) in cases {
             assert_eq!(super::number(number), text);
         }
