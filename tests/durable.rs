@@ -118,7 +118,7 @@ fn survives(script: &[Vec<SignedEvent>], step: u64, fault: Fault) -> bool {
     // Whoever did not get an answer submits again, and gets one.
     assert_eq!(submit(&writer, script).len(), all, "{fault:?} at {step}");
     assert_eq!(writer.newest().index, all as u64, "{fault:?} at {step}");
-    if step % 7 == 0 {
+    if step.is_multiple_of(7) {
         writer.with_ledger(check_ledger);
     }
     true

@@ -1,7 +1,7 @@
 //! What the writer asks of an event before the rules do, without looking into the ledger.
 //!
 //! Runs in the thread of whoever submits, so that many submitters check their signatures at the
-//! same time. Some of it binds the gate only, never an auditor (spec section 9): normal form C,
+//! same time. Some of it binds the gate only, never an auditor (spec section 6.5): normal form C,
 //! the clock, and kinds that this build does not know.
 
 use std::collections::HashSet;

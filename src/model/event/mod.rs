@@ -231,6 +231,7 @@ impl Statement {
             Statement::LedgerCreated(s) => s.check(),
             Statement::PartyEnrolled(s) => s.check(),
             Statement::RegistrarsChanged(s) => check_registrars(&s.registrars, s.threshold),
+            Statement::RulesChanged(s) => s.rules.check(),
             Statement::NeedDeclared(s) => s.check(),
             Statement::Donation(s) => s.check(),
             Statement::Withdrawal(s) => check_portions(&s.portions),

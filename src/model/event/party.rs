@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+use crate::model::checkpoint::Origin;
 use crate::model::date::Date;
 use crate::model::encoding::{Keyed, List, Malformed, codes};
 use crate::model::ident::{Handle, KeyBytes};
@@ -139,6 +140,9 @@ pub struct LedgerCreated {
 
 impl LedgerCreated {
     pub(super) fn check(&self) -> Result<(), Malformed> {
+        if Origin::parse(self.origin.as_str()).is_none() {
+            return Err(Malformed::new("genesis/origin"));
+        }
         check_registrars(&self.registrars, self.threshold)?;
         let clash = |identity: &Identity| {
             identity.handle == self.operator.handle || identity.key == self.operator.key

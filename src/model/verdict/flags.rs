@@ -295,8 +295,25 @@ fn clocks(state: &State, gift: &Gift, as_of: AsOf, tally: &Tally, flags: &mut Ve
     }
     for shipment in gift.shipments.iter().filter_map(|id| state.shipments.get(id)) {
         receipt_clock(state, shipment, as_of, flags);
+        if !gift.donation.historic {
+            filing_clock(state, shipment, flags);
+        }
         for index in shipment.receipts_before_delivery() {
             flags.push(Flag::ReceiptBeforeDelivery { index, shipment: shipment.id.clone() });
+        }
+    }
+}
+
+/// Deliveries that were filed late; a gift's own events have noted it when they were applied.
+fn filing_clock(state: &State, shipment: &Shipment, flags: &mut Vec<Flag>) {
+    for delivery in &shipment.deliveries {
+        let Some(clock) = state.rules_at(delivery.index).clocks.find(ClockKind::Filing) else {
+            continue;
+        };
+        let took = delivery.recorded_on.days_since(delivery.day());
+        let days = u32::try_from(took - i32::from(clock.days)).unwrap_or(0);
+        if days > 0 {
+            flags.push(Flag::Late { clock: LateClock::Filing, days, index: Some(delivery.index) });
         }
     }
 }
@@ -326,16 +343,17 @@ fn quantities(gift: &Gift, tally: &Tally, flags: &mut Vec<Flag>) {
     let on_hold = |account: &Account| {
         matches!(account.place, Whereabouts::AtRest { condition: Condition::OnHold, .. })
     };
-    let sums: [(u64, fn(u64) -> Flag); 6] = [
-        (gift.damaged, |quantity| Flag::Damaged { quantity }),
-        (gift.accounts.sum(unaccounted), |quantity| Flag::Short { quantity }),
-        (gift.rejected, |quantity| Flag::Rejected { quantity }),
-        (gift.surplus, |quantity| Flag::Surplus { quantity }),
-        (gift.accounts.sum(on_hold), |quantity| Flag::OnHold { quantity }),
-        (tally.alone, |quantity| Flag::RecordedByRecipientAlone { quantity }),
-    ];
-    let some = sums.into_iter().filter(|(quantity, _)| *quantity > 0);
-    flags.extend(some.map(|(quantity, flag)| flag(quantity)));
+    let mut add = |quantity: u64, flag: fn(u64) -> Flag| {
+        if quantity > 0 {
+            flags.push(flag(quantity));
+        }
+    };
+    add(gift.damaged, |quantity| Flag::Damaged { quantity });
+    add(gift.accounts.sum(unaccounted), |quantity| Flag::Short { quantity });
+    add(gift.rejected, |quantity| Flag::Rejected { quantity });
+    add(gift.surplus, |quantity| Flag::Surplus { quantity });
+    add(gift.accounts.sum(on_hold), |quantity| Flag::OnHold { quantity });
+    add(tally.alone, |quantity| Flag::RecordedByRecipientAlone { quantity });
 }
 
 fn statements(state: &State, gift: &Gift, flags: &mut Vec<Flag>) {
