@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use giftproof::bundle::{LogFile, LogFolder, LogSource, OpenedBundle, SourceError, TrustCopy};
 use giftproof::model::checkpoint::SignedCheckpoint;
@@ -447,20 +449,26 @@ fn small_forge() -> (World, Forge) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
 
-    /// Bodies with changed bytes, signed and chained as if they were meant so: whatever they state,
-    /// the audit ends with a report.
+    /// Events with changed bytes, exchanged and repeated, signed and chained as if they were meant
+    /// so: whatever they state, the audit ends with a report.
     #[test]
     fn no_event_makes_the_audit_panic(
-        changes in proptest::collection::vec((0usize..17, any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        changes in vec((any::<Index>(), any::<Index>(), any::<u8>()), 0..5),
+        moves in vec((any::<Index>(), any::<Index>(), any::<bool>()), 0..5),
     ) {
         let (_, mut forge) = small_forge();
         for (item, at, byte) in changes {
-            let item = item % forge.items.len();
+            let item = item.index(forge.items.len());
             let genesis = if item == 0 { NO_LEAF } else { forge.genesis() };
             let mut frame = forge.items[item].event.frame.clone();
             let at = at.index(frame.body.len());
             frame.body[at] = byte;
             forge.items[item].event = sign_frame(frame, &genesis);
+        }
+        for (from, to, again) in moves {
+            let from = from.index(forge.items.len());
+            let item = if again { forge.items[from].clone() } else { forge.items.remove(from) };
+            forge.items.insert(to.index(forge.items.len()), item);
         }
         run(&forge.files(), Some(&forge.trust()));
     }
@@ -468,10 +476,10 @@ proptest! {
     /// Files of any bytes: cut, grown, and overwritten.
     #[test]
     fn no_bytes_make_the_audit_panic(
-        file in any::<prop::sample::Index>(),
-        at in any::<prop::sample::Index>(),
+        file in any::<Index>(),
+        at in any::<Index>(),
         removed in 0usize..40,
-        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        bytes in vec(any::<u8>(), 0..40),
     ) {
         let (_, forge) = small_forge();
         let honest = forge.files();

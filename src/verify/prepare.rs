@@ -282,3 +282,86 @@ impl Keys {
         judged
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::{LogFile, TrustCopy};
+    use crate::model::tile::push_entry;
+
+    /// A log of which every entry is its own index, in bytes, and none can be read as one. The
+    /// bundle after the last is missing.
+    struct Numbers {
+        bundle_count: u64,
+    }
+
+    impl LogSource for Numbers {
+        fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
+            unreachable!("the workers read bundles and tiles")
+        }
+
+        fn trust_copy(&self) -> Result<TrustCopy, SourceError> {
+            unreachable!("the workers read bundles and tiles")
+        }
+
+        fn tile(&self, tile: &TileCoord) -> Result<Vec<u8>, SourceError> {
+            Ok(tile.index().to_be_bytes().to_vec())
+        }
+
+        fn entries(&self, bundle: &BundleCoord) -> Result<Vec<u8>, SourceError> {
+            if bundle.index() == self.bundle_count {
+                return Err(SourceError::Missing { file: LogFile::Entries(*bundle) });
+            }
+            let mut bytes = Vec::new();
+            for at in 0..u64::from(bundle.width()) {
+                push_entry(&mut bytes, &(bundle.index() * 256 + at).to_be_bytes()).unwrap();
+            }
+            Ok(bytes)
+        }
+    }
+
+    fn task(source: &Numbers, size: u64) -> Task<'_> {
+        Task { source, layout: TileLayout::of_size(size), genesis: NO_LEAF }
+    }
+
+    #[test]
+    fn bundles_come_in_the_order_of_the_log() {
+        let (source, size) = (Numbers { bundle_count: 50 }, 49 * 256 + 3);
+        for threads in [1, 2, 3, 7] {
+            std::thread::scope(|scope| {
+                let threads = NonZeroUsize::new(threads).unwrap();
+                let mut intake = Intake::start(task(&source, size), threads, scope);
+                let mut index = 0u64;
+                for bundle in 0..50 {
+                    let Prepared { coord, contents, tile } = intake.next(bundle);
+                    assert_eq!(coord.index(), bundle);
+                    assert_eq!(tile.unwrap(), bundle.to_be_bytes());
+                    let Contents::Entries(entries) = contents else { panic!("entries are there") };
+                    for entry in entries {
+                        assert_eq!(entry.leaf, leaf_hash(&index.to_be_bytes()));
+                        assert!(entry.content.is_err());
+                        index += 1;
+                    }
+                }
+                assert_eq!(index, size);
+            });
+        }
+    }
+
+    /// The scope ends only when all workers have.
+    #[test]
+    fn workers_end_with_the_log_and_with_the_intake() {
+        let threads = NonZeroUsize::new(3).unwrap();
+        let source = Numbers { bundle_count: 20 };
+        std::thread::scope(|scope| {
+            let mut intake = Intake::start(task(&source, u64::MAX), threads, scope);
+            for bundle in 0..20 {
+                assert!(matches!(intake.next(bundle).contents, Contents::Entries(_)));
+            }
+            assert!(matches!(intake.next(20).contents, Contents::Refused(_)));
+        });
+        std::thread::scope(|scope| {
+            drop(Intake::start(task(&source, 100_000), threads, scope));
+        });
+    }
+}
