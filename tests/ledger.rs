@@ -9,7 +9,7 @@ use giftproof::bundle::{BundleLayout, Existing, LogFile, LogSource, OpenedBundle
 use giftproof::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, TRUST_FILE};
 use giftproof::model::date::UnixMs;
 use giftproof::model::draft::Draft;
-use giftproof::model::encoding::List;
+use giftproof::model::encoding::{Blob, List};
 use giftproof::model::entry::{NO_LEAF, SignedEvent};
 use giftproof::model::event::*;
 use giftproof::model::hash::{LeafHash, NodeHash, empty_root, node_hash};
@@ -312,6 +312,13 @@ fn a_refused_event_leaves_no_trace() {
     let item = |item: &str| recorded("red-cross", vec![line(1, item, 5, "piece", &[])]);
     // "é" in two code points.
     assert_eq!(refused(author.event(item("cafe\u{301}"), &by_taker)), "gate/not-nfc");
+    let correction = Correction {
+        target_index: 1,
+        target: author.donation(1).frame.hash(&author.genesis),
+        target_kind: Kind::Donation as u16,
+        replacement: Blob::new(Statement::from(item("cafe\u{301}")).to_bytes()).unwrap(),
+    };
+    assert_eq!(refused(author.event(correction, &by_taker)), "gate/not-nfc");
     let mut draft = author.world.draft(item("masks"), &by_taker);
     draft.signed_at = UnixMs(START_MS + 600_001);
     assert_eq!(refused(author.sign(&draft, &by_taker)), "gate/signed-in-future");

@@ -7,13 +7,12 @@
 use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
-use serde_json::Value;
 use thiserror::Error;
 use unicode_normalization::is_nfc;
 
 use crate::model::date::UnixMs;
 use crate::model::entry::{OpenEvent, SignedEvent};
-use crate::model::event::{Correction, Statement};
+use crate::model::event::Statement;
 use crate::model::hash::LeafHash;
 use crate::model::ident::KeyBytes;
 use crate::model::key::{KeyFault, PublicKey};
@@ -136,13 +135,10 @@ impl Gate {
             });
             valid.map_err(|fault| Refused::Signature { position, key: signer.key, fault })?;
         }
-        let texts = texts(&event);
-        let fault = fault(&event, &texts, now);
-        Ok(Checked {
-            fault,
-            warnings: texts.iter().filter_map(|text| warning(text)).collect(),
-            event,
-        })
+        let json = as_json(&event);
+        let fault = fault(&event, &json, now);
+        let warnings = strings(&json).filter_map(warning).collect();
+        Ok(Checked { event, fault, warnings })
     }
 
     fn public_key(&self, key: &KeyBytes) -> Result<PublicKey, KeyFault> {
@@ -160,42 +156,46 @@ impl Gate {
     }
 }
 
-fn fault(event: &OpenEvent, texts: &[String], now: UnixMs) -> Option<GateFault> {
+fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {
     if event.statement.is_none() {
         let (kind, version) = (event.signed.frame.kind, event.signed.frame.version);
         return Some(GateFault::UnknownKind { kind, version });
     }
-    if let Some(text) = texts.iter().find(|text| !is_nfc(text)) {
-        return Some(GateFault::NotNfc { text: text.clone() });
+    if let Some(text) = strings(json).find(|text| !is_nfc(text)) {
+        return Some(GateFault::NotNfc { text: text.to_owned() });
     }
     let signed_at = event.head.signed_at;
     let ahead = signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS);
     ahead.then_some(GateFault::SignedInFuture { signed_at, now })
 }
 
-/// Every text of an event, and, among them, its codes, handles and hashes.
-fn texts(event: &OpenEvent) -> Vec<String> {
-    let value = |value: Result<Value, _>| value.expect("events are made of plain values");
-    let mut texts = Vec::new();
-    collect(value(serde_json::to_value(&event.head)), &mut texts);
-    if let Some(statement) = &event.statement {
-        collect(value(serde_json::to_value(statement)), &mut texts);
-        if let Statement::Correction(correction) = statement {
-            // The new statement stands in the correction as bytes.
-            let replacement = Correction::replacement(correction).ok().flatten();
-            collect(value(serde_json::to_value(&replacement)), &mut texts);
-        }
-    }
-    texts
+/// All that an event says: the one form in which every text of every kind of statement can be met
+/// without naming them.
+fn as_json(event: &OpenEvent) -> String {
+    // The new statement stands in a correction as bytes.
+    let replacement = match &event.statement {
+        Some(Statement::Correction(correction)) => correction.replacement().ok().flatten(),
+        _ => None,
+    };
+    serde_json::to_string(&(&event.head, &event.statement, replacement))
+        .expect("events are made of plain values")
 }
 
-fn collect(value: Value, texts: &mut Vec<String>) {
-    match value {
-        Value::String(text) => texts.push(text),
-        Value::Array(values) => values.into_iter().for_each(|value| collect(value, texts)),
-        Value::Object(fields) => fields.into_iter().for_each(|(_, value)| collect(value, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
+/// The strings of a JSON text, names of fields included, as they stand between their quotes.
+fn strings(json: &str) -> impl Iterator<Item = &str> {
+    let mut rest = json;
+    std::iter::from_fn(move || {
+        let begin = rest.find('"')? + 1;
+        let mut escaped = false;
+        let len = rest[begin..].find(|c| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        })?;
+        let string = &rest[begin..begin + len];
+        rest = &rest[begin + len + 1..];
+        Some(string)
+    })
 }
 
 /// Looks for numbers of persons among the runs of letters and digits of a text; hashes and keys
@@ -239,6 +239,16 @@ fn is_resident_id(run: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_are_found_between_their_quotes() {
+        let texts = ["", "a \"quoted\" word", "back\\slash\\", "1,2", "口罩", "\\\""];
+        let json = serde_json::json!({ "field": texts, "n": 13_800_138_000u64 }).to_string();
+        let found: Vec<String> = strings(&json)
+            .map(|string| serde_json::from_str(&format!("\"{string}\"")).unwrap())
+            .collect();
+        assert_eq!(found, [&["field"], &texts[..], &["n"]].concat());
+    }
 
     #[test]
     fn numbers_of_persons_are_noticed() {
