@@ -468,14 +468,14 @@ fn nothing_answered_is_lost_by_kill_9() {
         for (hash, index) in &answered {
             assert_eq!(ledger.state().index_of(hash), Some(*index), "run {run}, seed {seed}");
         }
-        if run % 10 == 0 {
+        if run.is_multiple_of(10) {
             check_ledger(&ledger);
         }
         // So that the next opening replays what this run wrote, and not everything.
         ledger.save_index().unwrap();
         run += 1;
         // Now and then one is killed while it opens the ledger, or a little later.
-        if run % 5 == 0 {
+        if run.is_multiple_of(5) {
             let mut child = start_child(folder.path(), 1000 + run);
             thread::sleep(Duration::from_millis(rng.random_range(0..60)));
             child.kill().unwrap();
