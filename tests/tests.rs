@@ -2,6 +2,7 @@
 mod audit;
 mod balance;
 mod bundle_zip;
+mod cli;
 mod durable;
 mod forge;
 mod import;

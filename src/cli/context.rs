@@ -1,5 +1,6 @@
 //! What every command is given: language, form of the answer, ledger, operator's key.
 
+use std::cell::Cell;
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ pub struct Context {
     pub quiet: bool,
     /// Events are only written to files.
     pub drafting: bool,
+    /// Something was written to standard output.
+    pub answered: Cell<bool>,
     /// The ledger's folder, if one is named.
     pub ledger: Option<PathBuf>,
     /// The operator's key file, if one is named.
@@ -122,6 +125,7 @@ impl Context {
     /// # Errors
     /// When it cannot be written.
     pub fn print(&self, text: &str) -> Result<(), Failure> {
+        self.answered.set(true);
         let mut out = anstream::stdout();
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())

@@ -37,6 +37,7 @@ mod signing;
 mod stock;
 mod words;
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -51,7 +52,7 @@ use locales::Language;
 /// Runs the command that these arguments name; the first is the program's own name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let language = language(&arguments);
-    let json = arguments.iter().any(|argument| argument == "--json");
+    let mut json = arguments.iter().any(|argument| argument == "--json");
     let ended = parse(arguments, language).and_then(|line| {
         let Some(line) = line else { return Ok(()) };
         color(line.color).write_global();
@@ -60,10 +61,14 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             json: line.json,
             quiet: line.quiet,
             drafting: false,
+            answered: Cell::new(false),
             ledger: line.ledger,
             operator_key: line.operator_key,
         };
-        line.command.run(&mut ctx)
+        let ended = line.command.run(&mut ctx);
+        // Programs get one answer: where it was given already, it says itself what is wrong.
+        json &= !ctx.answered.get();
+        ended
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,

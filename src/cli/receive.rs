@@ -76,6 +76,11 @@ fn online(args: &Args, ctx: &Context, ring: Keyring, id: &ShipmentId) -> Result<
         let taker = scene.actor(&[&id.giver])?;
         let arrivals = if args.goods.is_empty() {
             let sheet = Sheet::of_state(scene.state, id)?;
+            // Goods that were not sent to the signer are signed for only when they are named.
+            if sheet.taker != taker {
+                let failure = Failure::refused("shipment/other-taker");
+                return Err(failure.with("expected", &sheet.taker).with("found", &taker));
+            }
             arrivals(args, ctx, &sheet)?
         } else {
             named(

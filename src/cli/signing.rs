@@ -97,13 +97,16 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Whose key is at hand, or who is named with `--as`, beside these.
+    /// Whose key is at hand, or who is named with `--as`; where these are several, the one that is
+    /// not among `besides`.
     ///
     /// # Errors
     /// `signer/nobody`, `signer/several`.
     pub fn actor(&self, besides: &[&Handle]) -> Result<Handle, Failure> {
         let mut parties = self.parties();
-        parties.retain(|party| !besides.contains(&party));
+        if parties.len() > 1 {
+            parties.retain(|party| !besides.contains(&party));
+        }
         match parties.len() {
             1 => Ok(parties.into_iter().next().expect("there is one")),
             0 => Err(Failure::refused("signer/nobody")),
