@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use unicode_width::UnicodeWidthStr;
 
 /// Folders that stand for machines, and one ledger in the operator's office.
-struct Desk(TempDir);
+pub struct Desk(TempDir);
 
 const REGISTRARS: [&str; 2] = ["registry-a", "registry-b"];
 
@@ -36,7 +36,7 @@ impl Desk {
     }
 
     /// A ledger with everybody enrolled, made on one machine.
-    fn with_ledger() -> Self {
+    pub fn with_ledger() -> Self {
         let desk = Self::new();
         let mut init = words("init --origin ledger.example/test --operator Office");
         for registrar in REGISTRARS {
@@ -62,11 +62,11 @@ impl Desk {
         desk
     }
 
-    fn path(&self, machine: &str) -> PathBuf {
+    pub fn path(&self, machine: &str) -> PathBuf {
         self.0.path().join(machine)
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub fn ledger(&self) -> PathBuf {
         self.path("office").join("ledger")
     }
 
@@ -91,16 +91,16 @@ impl Desk {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn run(&self, machine: &str, line: &str) -> String {
+    pub fn run(&self, machine: &str, line: &str) -> String {
         self.ok(machine, &words(line))
     }
 
-    fn json(&self, machine: &str, line: &str) -> Value {
+    pub fn json(&self, machine: &str, line: &str) -> Value {
         serde_json::from_str(&self.run(machine, &format!("{line} --json"))).unwrap()
     }
 
     /// The command must fail with this code and exit code, and leave the ledger as it is.
-    fn refused(&self, machine: &str, line: &str, code: &str, exit: i32) {
+    pub fn refused(&self, machine: &str, line: &str, code: &str, exit: i32) {
         let before = self.checkpoint();
         let output = self.command(machine, &words(line)).output().unwrap();
         let told = stderr(&output);
@@ -116,7 +116,7 @@ impl Desk {
         fs::read(self.ledger().join("checkpoint")).ok()
     }
 
-    fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         let note = self.checkpoint().expect("the ledger has published a checkpoint");
         SignedCheckpoint::parse(&note).unwrap().checkpoint().size
     }

@@ -3,6 +3,7 @@ mod audit;
 mod balance;
 mod bundle_zip;
 mod cli;
+mod cli_every;
 mod durable;
 mod forge;
 mod import;
