@@ -1,6 +1,6 @@
 //! What every command is given: language, form of the answer, ledger, operator's key.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,8 @@ pub struct Context {
     pub ledger: Option<PathBuf>,
     /// The operator's key file, if one is named.
     pub operator_key: Option<PathBuf>,
+    /// The operator's key, once it was read: nobody is asked for a passphrase twice.
+    pub operator: OnceCell<SecretKey>,
 }
 
 impl Context {
@@ -82,8 +84,12 @@ impl Context {
     /// # Errors
     /// `usage/no-operator-key`, or when it cannot be read.
     pub fn operator(&self) -> Result<SecretKey, Failure> {
-        let path = self.operator_path()?;
-        super::keyring::read(self, &path)
+        if self.operator.get().is_none() {
+            let key = super::keyring::read(self, &self.operator_path()?)?;
+            self.operator.get_or_init(|| key);
+        }
+        let key = self.operator.get().expect("it was read just now");
+        Ok(SecretKey::from_seed(key.seed()))
     }
 
     /// Where the operator's key is.

@@ -14,7 +14,9 @@ use super::words::{self, ShareWord, parse_quantity, text};
 use crate::keyfile::{self, Protection};
 use crate::model::date::Date;
 use crate::model::encoding::{List, Malformed};
-use crate::model::event::{Capacity, Donation, Donor, DonorKind, Line, Lot, Pack, Share, Value};
+use crate::model::event::{
+    Capacity, Donation, Donor, DonorKind, Line, Lot, Pack, Part, Share, Value,
+};
 use crate::model::ident::{Handle, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::model::text::Text;
@@ -46,8 +48,12 @@ pub struct Args {
     campaign: Option<Text<60>>,
     #[arg(long, value_name = "YYYY-MM-DD")]
     deadline: Option<Date>,
+    #[arg(long, value_name = "N/OF", value_parser = words::part)]
+    part: Option<Part>,
     #[arg(long)]
     historic: bool,
+    #[arg(long, value_name = "TEXT", value_parser = text::<80>)]
+    restates: Option<Text<80>>,
     #[arg(long)]
     unencrypted: bool,
     #[command(flatten)]
@@ -290,10 +296,10 @@ fn plan(
         purpose: args.purpose.clone().unwrap_or_default(),
         channel: args.channel.clone().unwrap_or_default(),
         campaign: args.campaign.clone().unwrap_or_default(),
-        part: None,
+        part: args.part.clone(),
         deadline: args.deadline,
         historic: args.historic,
-        restates: Text::default(),
+        restates: args.restates.clone().unwrap_or_default(),
         commitments: List::default(),
     };
     Ok(Plan::new(donation, signers))

@@ -37,12 +37,12 @@ mod signing;
 mod stock;
 mod words;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, FromArgMatches};
+use clap::FromArgMatches;
 
 use args::CommandLine;
 pub use context::{Context, columns};
@@ -52,10 +52,10 @@ use locales::Language;
 /// Runs the command that these arguments name; the first is the program's own name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let language = language(&arguments);
+    color(&arguments).write_global();
     let mut json = arguments.iter().any(|argument| argument == "--json");
     let ended = parse(arguments, language).and_then(|line| {
         let Some(line) = line else { return Ok(()) };
-        color(line.color).write_global();
         let mut ctx = Context {
             language,
             json: line.json,
@@ -64,6 +64,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             answered: Cell::new(false),
             ledger: line.ledger,
             operator_key: line.operator_key,
+            operator: OnceCell::new(),
         };
         let ended = line.command.run(&mut ctx);
         // Programs get one answer: where it was given already, it says itself what is wrong.
@@ -90,20 +91,26 @@ fn parse(arguments: Vec<OsString>, language: Language) -> Result<Option<CommandL
     CommandLine::from_arg_matches(&matches).map(Some).map_err(|error| args::misunderstood(&error))
 }
 
-/// The language that `--lang` names, else that of the locale: also for what cannot be parsed.
-fn language(arguments: &[OsString]) -> Language {
+/// What an option is given, also on a command line that cannot be parsed: help and errors keep to
+/// it, too.
+fn given(arguments: &[OsString], option: &str) -> Option<String> {
     let texts: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
-    let after = texts.windows(2).find(|pair| pair[0] == "--lang").map(|pair| pair[1].to_string());
-    let joined = || texts.iter().find_map(|text| text.strip_prefix("--lang=").map(str::to_owned));
-    let named = after.or_else(joined).or_else(sys_locale::get_locale);
+    let after = texts.windows(2).find(|pair| pair[0] == option).map(|pair| pair[1].to_string());
+    let joined = |text: &str| Some(text.strip_prefix(option)?.strip_prefix('=')?.to_owned());
+    after.or_else(|| texts.iter().find_map(|text| joined(text)))
+}
+
+/// The language that `--lang` names, else that of the locale.
+fn language(arguments: &[OsString]) -> Language {
+    let named = given(arguments, "--lang").or_else(sys_locale::get_locale);
     Language::of_locale(&named.unwrap_or_default())
 }
 
-fn color(choice: ColorChoice) -> anstream::ColorChoice {
-    match choice {
-        ColorChoice::Auto => anstream::ColorChoice::Auto,
-        ColorChoice::Always => anstream::ColorChoice::Always,
-        ColorChoice::Never => anstream::ColorChoice::Never,
+fn color(arguments: &[OsString]) -> anstream::ColorChoice {
+    match given(arguments, "--color").as_deref() {
+        Some("always") => anstream::ColorChoice::Always,
+        Some("never") => anstream::ColorChoice::Never,
+        _ => anstream::ColorChoice::Auto,
     }
 }
 

@@ -9,7 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::failure::{Failure, file_failed};
 use crate::model::encoding::Malformed;
-use crate::model::event::{Document, DocumentKind, Lot, Reason, ReasonCode, Value};
+use crate::model::event::{Document, DocumentKind, Lot, Part, Reason, ReasonCode, Value};
 use crate::model::hash::document_hash;
 use crate::model::ident::{GiftId, Handle};
 use crate::model::text::Text;
@@ -177,6 +177,17 @@ pub fn pack(typed: &str) -> Result<crate::model::event::Pack, Malformed> {
     Ok(crate::model::event::Pack { content: parse_quantity(content)?, unit: text(unit.trim())? })
 }
 
+/// `1/3`: which part of a large gift this is.
+///
+/// # Errors
+/// `gift/part`.
+pub fn part(typed: &str) -> Result<Part, Malformed> {
+    let malformed = Malformed::new("gift/part");
+    let (number, of) = typed.split_once('/').ok_or(malformed)?;
+    let read = |digits: &str| digits.parse().map_err(|_| malformed);
+    Ok(Part { number: read(number)?, of: read(of)? })
+}
+
 /// `12000.50 CNY invoice`: a sum of money and what it rests on.
 ///
 /// # Errors
@@ -219,6 +230,8 @@ mod tests {
         assert_eq!(why.text.as_str(), "two cartons: wet");
         let document: DocumentWord = "waybill:SF123".parse().unwrap();
         assert_eq!(document.document().unwrap().number.as_str(), "SF123");
+        let second = part("2/3").unwrap();
+        assert_eq!((second.number, second.of), (2, 3));
         assert_eq!("gift1:x".parse::<GiftLine>().unwrap_err().code, "line/number");
     }
 
