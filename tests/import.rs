@@ -81,7 +81,8 @@ fn scms_deliveries_are_gifts_with_their_journeys() {
         [Kind::PartyEnrolled, Kind::Donation, Kind::Dispatch, Kind::Delivery, Kind::Receipt]
             .map(|kind| kinds[&(kind as u16)]);
     assert_eq!(counts, [44, 10_324, 7_030, 7_030, 7_030]);
-    assert_eq!(events.len(), 44 + 31_414);
+    // And the attestation of which list it was.
+    assert_eq!(events.len(), 44 + 1 + 31_414);
 
     let state = accepted(&world, &events);
     assert_eq!((state.gifts.len(), state.shipments.len()), (10_324, 7_030));
@@ -151,7 +152,7 @@ fn distributed_lines_are_listed_and_linked_to_no_gift() {
     assert_eq!(plan.publication_count(), 38);
     let world = World::bare();
     let state = accepted(&world, &signed(&plan, &world));
-    assert_eq!((state.gifts.len(), state.publications.len()), (0, 38));
+    assert_eq!((state.gifts.len(), state.publications.len()), (0, 1 + 38));
 }
 
 const HEADER: &str = "id,asn_dn,po,country,vendor,scheduled_date,delivered_date,recorded_date,item,\
@@ -219,8 +220,8 @@ fn every_signature_of_an_import_is_valid() {
     let good = "1,A,P,Mali,V,2020-01-02,2020-01-01,2020-01-01,x,s,5,f,m,10,2.5";
     let world = World::bare();
     let events = signed(&small(&[good]), &world);
-    // Two enrolments, donation, dispatch, delivery, receipt.
-    assert_eq!(events.len(), 6);
+    // Two enrolments, which list, donation, dispatch, delivery, receipt.
+    assert_eq!(events.len(), 7);
     for event in events {
         let message = event.frame.signing_message(&world.state.genesis);
         let (head, _) = event.frame.open().unwrap();
@@ -229,4 +230,49 @@ fn every_signature_of_an_import_is_valid() {
             verify(&message, &key, &Signature::from_bytes(*signature)).unwrap();
         }
     }
+}
+
+/// The whole way: through the writer, out as a bundle, and what the audit of that alone reports.
+#[test]
+fn the_audit_of_the_exported_deliveries_counts_what_came_late() {
+    use giftproof::bundle::{Existing, OpenedBundle};
+    use giftproof::model::checkpoint::SignedCheckpoint;
+    use giftproof::model::verdict::{AsOf, Headline, LateClock, Summary};
+    use giftproof::store::MemoryStore;
+    use giftproof::verify::{Options, Outcome, audit};
+    use giftproof::writer::{Clock, ManualClock, Writer};
+    use std::sync::Arc;
+
+    let list = fixture("scms-deliveries/deliveries.csv");
+    let plan = planned("scms-deliveries", &list, "deliveries.toml");
+    let world = World::bare();
+    let events = signed(&plan, &world);
+    let genesis = world.log.entries[0].event.clone();
+    let clock = Clock::Manual(ManualClock::new(UnixMs(START_MS)));
+    let store = Arc::new(MemoryStore::new());
+    let writer = Writer::create_over(store, None, genesis, secret("operator"), clock).unwrap();
+    for answer in writer.submit_many(events) {
+        answer.unwrap();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("bundle.zip");
+    let export = |ledger: &giftproof::ledger::Ledger| {
+        ledger.export(&out, None, None, Existing::Refuse, &mut |_, _| {}).unwrap();
+        ledger.trust().unwrap()
+    };
+    let trust = writer.with_ledger(export);
+    writer.close().unwrap();
+
+    let opened = OpenedBundle::open(&out).unwrap();
+    let checkpoint = SignedCheckpoint::parse(opened.checkpoint()).unwrap();
+    let bundle = opened.with_size(checkpoint.checkpoint().size).unwrap();
+    let report = audit(&bundle, Some(&trust), &Options::default()).unwrap();
+    assert_eq!(report.outcome(), Outcome::Clean);
+    assert_eq!(report.entries, 1 + 44 + 1 + 31_414);
+    let state = report.state.unwrap();
+    let summary = Summary::of(&state, AsOf::last_entry(&state));
+    assert_eq!(summary.by_headline, BTreeMap::from([(Headline::ReceivedInFull, 10_324)]));
+    let deadline = &summary.by_clock[&LateClock::Deadline];
+    assert_eq!((deadline.late, deadline.shipments, deadline.overdue), (1_186, 805, 0));
+    assert_eq!(summary.receipts_before_delivery, 3);
 }

@@ -64,7 +64,7 @@ struct Unsigned<'a> {
 }
 
 impl<'a> Signing<'a> {
-    /// Signs the plan's parties that `known` does not hold yet, and then its steps.
+    /// Signs the plan's parties that `known` does not hold yet, which list it is, and its steps.
     ///
     /// # Errors
     /// See [`SigningError`]; nothing has been handed to anybody then.
@@ -75,6 +75,7 @@ impl<'a> Signing<'a> {
                 unsigned.push(self.enrolment(handle, party)?);
             }
         }
+        unsigned.push(self.source(plan)?);
         let mut gifts = BTreeMap::new();
         for (at, step) in plan.steps.iter().enumerate() {
             match step {
@@ -145,6 +146,26 @@ impl<'a> Signing<'a> {
         let key = self.key(handle)?;
         let draft = draft.signer(capacity, Some(handle), KeyBytes::from(key.public()));
         Ok(Unsigned { draft, keys: vec![key], step })
+    }
+
+    /// Which list was imported.
+    fn source(&mut self, plan: &Plan) -> Result<Unsigned<'a>, SigningError> {
+        let attestation = Attestation {
+            evidence: EvidenceKind::Publication,
+            text: plan.source.about.clone(),
+            url: Text::default(),
+            from: None,
+            until: None,
+            held_by: None,
+            recipient_name: Text::default(),
+            shipment: None,
+            goods: List::default(),
+            listed: List::default(),
+        };
+        let mut draft = self.draft(attestation, None);
+        let (kind, number) = (DocumentKind::Other, Text::default());
+        draft.documents = vec![Document { kind, number, sha256: Some(plan.source.sha256) }];
+        self.by(0, draft, Capacity::Speaker, &plan.source.speaker)
     }
 
     fn gift(&mut self, step: usize, gift: &PlannedGift) -> Result<Unsigned<'a>, SigningError> {
@@ -270,7 +291,9 @@ pub fn rehearse(
     for (at, event) in events.iter().enumerate() {
         let event = event.clone().open(&copy.genesis)?;
         let recorded = Recorded { index: copy.size, recorded_at, event };
-        if let Err(violation) = copy.apply(&recorded, &NoHistory) {
+        let subjects = copy.subjects(&recorded.event, &NoHistory);
+        let judged = copy.links(&subjects).and_then(|_| copy.apply(&recorded, &NoHistory));
+        if let Err(violation) = judged {
             return Ok(Rehearsed::Refused { at, violation: Box::new(violation) });
         }
         // The copy is thrown away: what its chain would say does not matter.

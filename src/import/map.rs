@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
+use unicode_normalization::UnicodeNormalization;
 
 use super::plan::PlannedParty;
 use super::table::{Row, Table};
@@ -27,7 +28,8 @@ pub(super) type Lookups = HashMap<String, HashMap<String, String>>;
 #[serde(deny_unknown_fields)]
 pub struct Map {
     /// What the list is, in words.
-    pub about: String,
+    #[serde(deserialize_with = "word")]
+    pub about: Text<2000>,
     /// How the list itself names a row.
     pub reference: Template,
     /// Tables to look cells up in.
@@ -36,7 +38,7 @@ pub struct Map {
     /// Other lists that hold more about the same rows.
     #[serde(default)]
     pub join: Vec<Join>,
-    /// Parties that sign.
+    /// Parties that sign; the first also attests which list was imported.
     pub party: Vec<PartyMap>,
     /// How final recipients are made from rows.
     pub recipient: Option<RecipientMap>,
@@ -379,7 +381,7 @@ enum Piece {
 }
 
 impl Template {
-    /// Fills the places from a row.
+    /// Fills the places from a row; in Unicode normal form C, which the ledger's gate demands.
     pub(super) fn fill(&self, table: &Table, row: &Row, lookups: &Lookups) -> String {
         let mut text = String::new();
         for piece in &self.0 {
@@ -392,7 +394,7 @@ impl Template {
                 }
             }
         }
-        text.trim().to_owned()
+        text.trim().nfc().collect()
     }
 
     /// Whether every column and table that it names is there.
@@ -455,7 +457,7 @@ impl<'de> Deserialize<'de> for Template {
 fn word<'de, D: Deserializer<'de>, T: FromStr<Err = Malformed>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
-    let text = String::deserialize(deserializer)?;
+    let text: String = String::deserialize(deserializer)?.nfc().collect();
     text.parse().map_err(|error| de::Error::custom(format!("{text:?}: {error}")))
 }
 
@@ -472,7 +474,6 @@ fn organisation() -> PartyKind {
 /// A handle from any name: lower case, without accents, everything else as `-`. A name that leaves
 /// too little, as Chinese ones do, is stood for by the start of its hash.
 pub(super) fn handle_from(name: &str) -> Handle {
-    use unicode_normalization::UnicodeNormalization;
     let mut slug = String::new();
     let mut lost = false;
     for character in name.nfd() {
@@ -500,6 +501,9 @@ mod tests {
     #[test]
     fn templates_are_text_with_places() {
         let table = Table::read("a,b\n1,x y\n2,\n".as_bytes()).unwrap();
+        let ring = Table::read("a\nA\u{30a}\n".as_bytes()).unwrap();
+        let composed: Template = "{a}".parse().unwrap();
+        assert_eq!(composed.fill(&ring, &ring.rows()[0], &Lookups::new()), "\u{c5}");
         let lookups: Lookups =
             [("t".to_owned(), [("1".to_owned(), "one".to_owned())].into())].into();
         let fill = |source: &str| -> Vec<String> {

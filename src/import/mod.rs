@@ -6,6 +6,9 @@
 //! - [`Signing`] turns a plan into signed events, and [`rehearse`] lets the rules judge all of them
 //!   on a copy of the ledger's state. Only what passes as a whole is handed to the writer.
 //!
+//! The first event after the parties attests which list it is, by SHA-256: a list that was begun
+//! once, even if a crash left only its first entries, is not imported a second time unawares.
+//!
 //! What is imported is marked *historic*: it is signed and recorded now, and tells when it happened
 //! (`occurred_on`). No signature pretends to be older than its key.
 
@@ -22,10 +25,13 @@ pub use map::{
     RecipientMap, ShipmentMap, Template, ValueMap,
 };
 pub use plan::{
-    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, Step,
+    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, PlannedSource,
+    Step,
 };
 pub use report::{Refused, to_csv};
 pub use table::{Row, Table, TableError};
+
+use crate::model::hash::document_hash;
 
 /// A map with the lists that it joins, ready for the list that it describes.
 ///
@@ -45,7 +51,8 @@ pub fn plan<E: From<ImportError>>(
         join.wanted.check(&table, &map.tables).map_err(ImportError::from)?;
         table.join(&join.name, &other, &join.wanted, &join.key);
     }
-    Ok(Plan::of(&table, map).map_err(ImportError::from)?)
+    let sha256 = document_hash(list);
+    Ok(Plan::of(&table, map, sha256).map_err(ImportError::from)?)
 }
 
 /// A list cannot be imported at all.

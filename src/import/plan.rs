@@ -9,14 +9,17 @@ use super::table::Table;
 use crate::model::date::Date;
 use crate::model::encoding::List;
 use crate::model::event::{
-    Attestation, Dispatch, Document, Donation, Particulars, PartyKind, Role,
+    Attestation, Dispatch, Document, Donation, Head, Particulars, PartyKind, Role,
 };
+use crate::model::hash::Digest32;
 use crate::model::ident::Handle;
 use crate::model::text::Text;
 
 /// What an import would put into a ledger. Nothing has been signed yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Plan {
+    /// The list that is imported.
+    pub source: PlannedSource,
     /// Parties that must be enrolled before, signers and recipients.
     pub parties: BTreeMap<Handle, PlannedParty>,
     /// What happens, in the order of the list.
@@ -25,6 +28,17 @@ pub struct Plan {
     pub row_count: usize,
     /// Rows that stay outside, in the order of the list.
     pub refused: Vec<Refused>,
+}
+
+/// The list itself, which is attested by its hash: nobody imports it twice unawares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSource {
+    /// Who imports it, and signs.
+    pub speaker: Handle,
+    /// What it is, in words.
+    pub about: Text<2000>,
+    /// SHA-256 of its bytes.
+    pub sha256: Digest32,
 }
 
 /// A party that must be in the ledger.
@@ -108,7 +122,7 @@ impl Plan {
     ///
     /// # Errors
     /// Where the map and the list do not fit at all.
-    pub fn of(table: &Table, map: &Map) -> Result<Self, MapError> {
+    pub fn of(table: &Table, map: &Map, sha256: Digest32) -> Result<Self, MapError> {
         map.check(table)?;
         let mut planner = Planner::new(table, map);
         for row in table.rows() {
@@ -116,7 +130,13 @@ impl Plan {
                 planner.refuse(row, fault);
             }
         }
-        Ok(planner.finish())
+        let (speaker, about) = (map.party[0].handle.clone(), map.about.clone());
+        Ok(planner.finish(PlannedSource { speaker, about, sha256 }))
+    }
+
+    /// Whether an event attests that this very list was imported.
+    pub fn is_attested_by(&self, head: &Head) -> bool {
+        head.documents.iter().any(|document| document.sha256 == Some(self.source.sha256))
     }
 
     /// How many rows are mapped.

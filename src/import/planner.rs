@@ -8,7 +8,8 @@ use super::map::{
     handle_from,
 };
 use super::plan::{
-    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, Step,
+    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, PlannedSource,
+    Step,
 };
 use super::report::Refused;
 use super::table::{Row, Table};
@@ -371,8 +372,14 @@ impl<'a> Planner<'a> {
         Ok(documents)
     }
 
-    pub(super) fn finish(mut self) -> Plan {
-        let mut plan = Plan { row_count: self.table.row_count(), ..Plan::default() };
+    pub(super) fn finish(mut self, source: PlannedSource) -> Plan {
+        let mut plan = Plan {
+            source,
+            parties: BTreeMap::new(),
+            steps: Vec::new(),
+            row_count: self.table.row_count(),
+            refused: Vec::new(),
+        };
         let gifts = self.plan_gifts();
         let shipments = self.plan_shipments();
         self.order(gifts, shipments, &mut plan);
