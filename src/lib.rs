@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod demo;
 pub mod import;
 pub mod keyfile;
 pub mod ledger;

@@ -5,6 +5,7 @@ mod bundle_zip;
 mod cli;
 mod cli_every;
 mod durable;
+mod demo;
 mod forge;
 mod import;
 mod keyfile;
