@@ -286,3 +286,28 @@ fn it_plays_in_an_empty_folder_only() {
     assert!(Demo::begin(dir.path(), Seed::of_number(1)).is_err());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
 }
+
+/// The real binary, in both languages; what it prints is what the acts have built.
+#[test]
+fn the_command_tells_it_in_both_languages() {
+    let told = |language: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let demo = dir.path().join("demo");
+        let mut command = assert_cmd::Command::cargo_bin("giftproof").unwrap();
+        command.arg("demo").arg(&demo).args(["--seed=7", "--lang", language]);
+        let output = command.assert().success().get_output().stdout.clone();
+        assert!(demo.join("bundle.zip").exists() && demo.join("cheats/forged.zip").exists());
+        String::from_utf8(output).unwrap()
+    };
+    let (english, chinese) = (told("en"), told("zh"));
+    let both = ["2,904", "888", "91", "WH-R-6-2:390", "36,000", "gift1", "[signature/invalid]"];
+    for text in both {
+        assert!(english.contains(text) && chinese.contains(text), "{text}");
+    }
+    assert!(english.contains("audit: clean, exit code 0") && english.contains("exit code 1"));
+    assert!(chinese.contains("核查：通过，退出码 0") && chinese.contains("第一幕"));
+    // No place was left unfilled, no key shown for a text.
+    for text in [&english, &chinese] {
+        assert!(!text.contains(['{', '}']), "{text}");
+    }
+}

@@ -276,3 +276,47 @@ fn the_audit_of_the_exported_deliveries_counts_what_came_late() {
     assert_eq!((deadline.late, deadline.shipments, deadline.overdue), (1_186, 805, 0));
     assert_eq!(summary.receipts_before_delivery, 3);
 }
+
+/// The real binary: a ledger, its keys, and a list, in a folder of their own.
+#[test]
+fn the_command_imports_as_a_whole_and_once() {
+    use assert_cmd::Command;
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::cargo_bin("giftproof").unwrap();
+        command.current_dir(dir.path()).args(arguments).arg("--lang=en").assert()
+    };
+    for name in ["operator", "a", "b", "c"] {
+        run(&["key", "new", &format!("{name}.key"), "--unencrypted"]).success();
+    }
+    let mut init = vec!["init", "--ledger=l", "--operator-key=operator.key", "--operator=O"];
+    init.extend(["--origin=ledger.example/import", "--registrar=reg-a:A:a.pub"]);
+    init.extend(["--registrar=reg-b:B:b.pub", "--registrar=reg-c:C:c.pub"]);
+    init.extend(["--registrar-key=a.key", "--registrar-key=b.key", "--registrar-key=c.key"]);
+    run(&init).success();
+
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/wuhan-2020");
+    let (list, map) = (format!("{fixtures}/received.csv"), format!("{fixtures}/received.toml"));
+    let mut import = vec!["import", &list, "--map", &map, "--ledger=l", "--unencrypted"];
+    import.extend(["--operator-key=operator.key", "--registrar-key=a.key"]);
+    let with = |more: &[&'static str]| [&import[..], more].concat();
+    let size = || {
+        let checkpoint = std::fs::read_to_string(dir.path().join("l/checkpoint")).unwrap();
+        checkpoint.lines().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let stderr = |assert: assert_cmd::assert::Assert| {
+        String::from_utf8(assert.get_output().stderr.clone()).unwrap()
+    };
+    run(&with(&["--dry-run", "--report=rows.json"])).success();
+    let report = std::fs::read(dir.path().join("rows.json")).unwrap();
+    let report: Vec<serde_json::Value> = serde_json::from_slice(&report).unwrap();
+    assert_eq!(report.len(), 9);
+    assert!(stderr(run(&import).code(1)).contains("[import/rows-refused]"));
+    assert_eq!(size(), 1);
+    run(&with(&["--leave-out"])).success();
+    // Entry 0, the charity, which list, 888 gifts.
+    assert_eq!(size(), 1 + 1 + 1 + 888);
+    assert!(dir.path().join("keys/wuhan-red-cross.key").exists());
+    assert!(stderr(run(&with(&["--leave-out"])).code(1)).contains("[import/already]"));
+    assert_eq!(size(), 891);
+}

@@ -13,8 +13,8 @@ use super::context::Context;
 use super::failure::Failure;
 use super::locales::Language;
 use super::{
-    audit, completions, correct, designate, dispatch, dispute, donate, event, export, gift, init,
-    key, list, lookup, need, party, recall, receive, root, shipment, stock,
+    audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
+    import, init, key, list, lookup, need, party, recall, receive, root, shipment, stock,
 };
 use crate::model::encoding::Malformed;
 
@@ -76,6 +76,10 @@ pub enum Command {
     Audit(audit::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
+    /// A published list.
+    Import(import::Args),
+    /// Real donations in three acts.
+    Demo(demo::Args),
     /// The derived index.
     Reindex,
     /// Completions for shells.
@@ -158,6 +162,8 @@ impl Command {
             Self::List(args) => list::run(args, ctx),
             Self::Audit(args) => audit::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
+            Self::Import(args) => import::run(args, ctx),
+            Self::Demo(args) => demo::run(args, ctx),
             Self::Reindex => export::reindex(ctx),
             Self::Completions(args) => completions::run(args, ctx),
             Self::Man(args) => completions::man(args, ctx),

@@ -23,10 +23,20 @@ impl Language {
     }
 
     fn texts(self) -> &'static HashMap<String, String> {
-        static ENGLISH: LazyLock<HashMap<String, String>> =
-            LazyLock::new(|| read(&[include_str!("en.toml"), include_str!("verdict.en.toml")]));
-        static CHINESE: LazyLock<HashMap<String, String>> =
-            LazyLock::new(|| read(&[include_str!("zh.toml"), include_str!("verdict.zh.toml")]));
+        static ENGLISH: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+            read(&[
+                include_str!("en.toml"),
+                include_str!("verdict.en.toml"),
+                include_str!("demo.en.toml"),
+            ])
+        });
+        static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+            read(&[
+                include_str!("zh.toml"),
+                include_str!("verdict.zh.toml"),
+                include_str!("demo.zh.toml"),
+            ])
+        });
         match self {
             Self::English => &ENGLISH,
             Self::Chinese => &CHINESE,
