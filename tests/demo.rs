@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use giftproof::cli::locales::Language;
 use giftproof::demo::{Demo, Exported, Seed, cheats, journeys, published, scenes};
 use giftproof::model::event::{Capacity, PartyKind, Role, Statement};
 use giftproof::model::state::{Party, State};
@@ -252,7 +253,16 @@ fn scenes_are_what_they_say(run: &Run, state: &State) {
     ];
     assert_eq!(run.scenes.len(), expected.len());
     for (word, headline) in expected {
-        assert_eq!(verdict(word).headline, headline, "{word}");
+        let verdict = verdict(word);
+        assert_eq!(verdict.headline, headline, "{word}");
+        // The quantity that is told is the one in the ledger.
+        let donated = verdict.total.unwrap().donated;
+        for language in [Language::English, Language::Chinese] {
+            let text = language.find(&format!("demo.scene.{word}")).unwrap().replace(',', "");
+            let numbers = text.split(|character: char| !character.is_ascii_digit());
+            let mut numbers = numbers.filter_map(|number| number.parse::<u64>().ok());
+            assert!(numbers.any(|number| number == donated), "{word}: {donated}, {text}");
+        }
     }
 }
 
