@@ -21,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::model::encoding::Malformed;
 use crate::model::ident::{Handle, KeyBytes};
 use crate::model::key::SecretKey;
-use crate::model::state::{History, Owner, State};
+use crate::model::state::{History, Owner, Recorded, State};
 
 /// Rows that are shown of those that cannot be mapped.
 const REFUSED_SHOWN: usize = 20;
@@ -171,21 +171,24 @@ fn folder(args: &Args) -> PathBuf {
 /// Signs, rehearses and submits. Gives the first and last new entry, and how many keys were made.
 fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>, usize), Failure> {
     let writer = ctx.open_writer()?;
-    if let Some(index) = writer.with_ledger(|ledger| imported_at(ledger, plan)) {
-        return Err(Failure::refused("import/already").with("index", index));
+    let before = writer.with_ledger(|ledger| attested(ledger, plan));
+    if let Some(before) = before.as_ref().filter(|b| !plan.source.is_same_map(&b.event.head)) {
+        return Err(Failure::refused("import/already").with("index", before.index));
     }
     let state = writer.with_state(State::clone);
     let (keys, made) = keys(args, ctx, plan, &state)?;
-    let mut nonce = || {
-        let mut bytes = [0; 16];
-        random().fill_bytes(&mut bytes);
-        bytes
-    };
-    let signed_at = now();
-    let mut signing = Signing { genesis: state.genesis, keys: &keys, signed_at, nonce: &mut nonce };
-    let events = signing.sign(plan, &state)?;
+    // An import that was cut short is signed again as of its beginning: what is in the ledger
+    // already then is the same events.
+    let begun = before.as_ref().map(|before| before.event.head.signed_at);
+    let signed_at = begun.unwrap_or_else(now);
+    let signing = Signing { genesis: state.genesis, keys: &keys, signed_at };
+    let mut events = signing.sign(plan, &state)?;
+    events.retain(|event| state.index_of(&event.frame.hash(&state.genesis)).is_none());
+    if let (Some(before), true) = (&before, events.is_empty()) {
+        return Err(Failure::refused("import/already").with("index", before.index));
+    }
     let count = events.len();
-    if let Rehearsed::Refused { at, violation } = rehearse(&state, &events, signed_at)? {
+    if let Rehearsed::Refused { at, violation } = rehearse(&state, &events, now())? {
         let why = Failure::from(&*violation).message(ctx.language);
         let failure = Failure::refused("import/event");
         return Err(failure.with("at", at + 1).with("count", count).with("why", why));
@@ -205,13 +208,11 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
     Ok((recorded, made.len()))
 }
 
-/// The entry that attests that this very list was imported before.
-fn imported_at(ledger: &Ledger, plan: &Plan) -> Option<u64> {
-    let attests = |index: &&u64| {
-        let recorded = ledger.event(**index);
-        recorded.is_some_and(|recorded| plan.is_attested_by(&recorded.event.head))
-    };
-    ledger.state().publications.iter().find(attests).copied()
+/// The event that attests that this very list was imported, wholly or not.
+fn attested(ledger: &Ledger, plan: &Plan) -> Option<Recorded> {
+    let publications = ledger.state().publications.iter();
+    let mut recorded = publications.filter_map(|index| ledger.event(*index));
+    recorded.find(|recorded| plan.source.is_attested_by(&recorded.event.head))
 }
 
 /// The keys that the plan needs: those in the folder, and new ones for parties that are new.

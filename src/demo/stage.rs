@@ -122,15 +122,11 @@ impl Stage {
         Ok(())
     }
 
-    fn nonce(seed: &Seed, count: &mut u64) -> [u8; 16] {
-        *count += 1;
-        let bytes = seed.derive("nonce", &count.to_string());
-        *bytes.first_chunk().expect("32 bytes begin with 16")
-    }
-
     /// A draft of today.
     pub fn draft(&mut self, statement: impl Into<Statement>) -> Draft {
-        let nonce = Self::nonce(&self.seed, &mut self.nonces);
+        self.nonces += 1;
+        let nonce = self.seed.derive("nonce", &self.nonces.to_string());
+        let nonce = *nonce.first_chunk().expect("32 bytes begin with 16");
         Draft::new(statement, self.clock.now(), nonce).on(self.today())
     }
 
@@ -222,11 +218,8 @@ impl Stage {
             parties: plan.parties.keys().map(|handle| named(handle.as_str())).collect(),
             registrars: REGISTRARS[..2].iter().map(|name| named(name)).collect(),
         };
-        let (seed, count) = (self.seed.clone(), &mut self.nonces);
-        let mut nonce = || Self::nonce(&seed, count);
         let signed_at = self.clock.now();
-        let mut signing =
-            Signing { genesis: self.genesis, keys: &keys, signed_at, nonce: &mut nonce };
+        let signing = Signing { genesis: self.genesis, keys: &keys, signed_at };
         let state = self.writer.with_state(State::clone);
         let events = signing.sign(plan, &state)?;
         if let Rehearsed::Refused { violation, .. } = rehearse(&state, &events, signed_at)? {

@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::plan::{
-    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, Step,
+    Parcel, Plan, PlannedGift, PlannedParty, PlannedPublication, PlannedShipment, PlannedSource,
+    Step,
 };
 use crate::model::date::{Date, UnixMs};
 use crate::model::draft::Draft;
 use crate::model::encoding::{List, Malformed};
 use crate::model::entry::SignedEvent;
 use crate::model::event::*;
-use crate::model::hash::{EventHash, LeafHash};
+use crate::model::hash::{Digest32, EventHash, LeafHash, context_hash};
 use crate::model::ident::{EntryIndex, Handle, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::model::state::{History, Recorded, State};
 use crate::model::text::Text;
 use crate::model::violation::Violation;
+
+const NONCE_CONTEXT: &[u8] = b"\xffgiftproof import nonce v1\0";
 
 /// The keys that an import signs with.
 #[derive(Default)]
@@ -34,10 +37,9 @@ pub struct Signing<'a> {
     pub genesis: LeafHash,
     /// The keys.
     pub keys: &'a Keyring,
-    /// The moment of signing.
+    /// The moment of signing. The same plan, keys and moment give the same events, so that an
+    /// import which a crash cut short can be completed: what is in the log already stays once.
     pub signed_at: UnixMs,
-    /// Gives fresh random bytes.
-    pub nonce: &'a mut dyn FnMut() -> [u8; 16],
 }
 
 /// Why a plan cannot be signed.
@@ -68,11 +70,11 @@ impl<'a> Signing<'a> {
     ///
     /// # Errors
     /// See [`SigningError`]; nothing has been handed to anybody then.
-    pub fn sign(&mut self, plan: &Plan, known: &State) -> Result<Vec<SignedEvent>, SigningError> {
+    pub fn sign(&self, plan: &Plan, known: &State) -> Result<Vec<SignedEvent>, SigningError> {
         let mut unsigned = Vec::new();
         for (handle, party) in &plan.parties {
             if known.parties.get(handle).is_none() {
-                unsigned.push(self.enrolment(handle, party)?);
+                unsigned.push(self.enrolment(plan, handle, party)?);
             }
         }
         unsigned.push(self.source(plan)?);
@@ -80,17 +82,17 @@ impl<'a> Signing<'a> {
         for (at, step) in plan.steps.iter().enumerate() {
             match step {
                 Step::Gift(gift) => {
-                    let event = self.gift(at, gift)?;
+                    let event = self.gift(plan, at, gift)?;
                     let frame = event.draft.frame().map_err(|m| malformed(at, m))?;
                     gifts.insert(at, frame.hash(&self.genesis));
                     unsigned.push(event);
                 }
                 Step::Shipment(shipment) => {
                     let goods = goods(shipment, &gifts);
-                    unsigned.extend(self.shipment(at, shipment, &goods)?);
+                    unsigned.extend(self.shipment(plan, at, shipment, &goods)?);
                 }
                 Step::Publication(publication) => {
-                    unsigned.push(self.publication(at, publication)?);
+                    unsigned.push(self.publication(plan, at, publication)?);
                 }
             }
         }
@@ -102,8 +104,19 @@ impl<'a> Signing<'a> {
         unsigned.par_iter().map(sign).collect()
     }
 
-    fn draft(&mut self, statement: impl Into<Statement>, on: Option<Date>) -> Draft {
-        let mut draft = Draft::new(statement, self.signed_at, (self.nonce)());
+    /// A draft whose nonce is made from what is imported and what this event is in it.
+    fn draft(
+        &self,
+        event: &str,
+        plan: &Plan,
+        statement: impl Into<Statement>,
+        on: Option<Date>,
+    ) -> Draft {
+        let PlannedSource { list, map, .. } = &plan.source;
+        let parts: [&[u8]; 3] = [list.as_bytes(), map.as_bytes(), event.as_bytes()];
+        let nonce = context_hash(NONCE_CONTEXT, &parts);
+        let nonce = *nonce.first_chunk().expect("32 bytes begin with 16");
+        let mut draft = Draft::new(statement, self.signed_at, nonce);
         draft.occurred_on = on;
         draft
     }
@@ -113,7 +126,8 @@ impl<'a> Signing<'a> {
     }
 
     fn enrolment(
-        &mut self,
+        &self,
+        plan: &Plan,
         handle: &Handle,
         party: &PlannedParty,
     ) -> Result<Unsigned<'a>, SigningError> {
@@ -125,7 +139,7 @@ impl<'a> Signing<'a> {
             particulars: party.particulars.clone(),
             key: own.public().into(),
         };
-        let draft = self.draft(statement, None);
+        let draft = self.draft(&format!("party {handle}"), plan, statement, None);
         let mut draft = draft.signer(Capacity::NewKey, Some(handle), own.public().into());
         let mut keys = vec![own];
         for (registrar, key) in &self.keys.registrars {
@@ -149,7 +163,7 @@ impl<'a> Signing<'a> {
     }
 
     /// Which list was imported.
-    fn source(&mut self, plan: &Plan) -> Result<Unsigned<'a>, SigningError> {
+    fn source(&self, plan: &Plan) -> Result<Unsigned<'a>, SigningError> {
         let attestation = Attestation {
             evidence: EvidenceKind::Publication,
             text: plan.source.about.clone(),
@@ -162,21 +176,31 @@ impl<'a> Signing<'a> {
             goods: List::default(),
             listed: List::default(),
         };
-        let mut draft = self.draft(attestation, None);
-        let (kind, number) = (DocumentKind::Other, Text::default());
-        draft.documents = vec![Document { kind, number, sha256: Some(plan.source.sha256) }];
+        let mut draft = self.draft("source", plan, attestation, None);
+        let document = |number: &str, sha256: Digest32| {
+            let number = Text::new(number).expect("a short word is a text");
+            Document { kind: DocumentKind::Other, number, sha256: Some(sha256) }
+        };
+        draft.documents =
+            vec![document("list", plan.source.list), document("map", plan.source.map)];
         self.by(0, draft, Capacity::Speaker, &plan.source.speaker)
     }
 
-    fn gift(&mut self, step: usize, gift: &PlannedGift) -> Result<Unsigned<'a>, SigningError> {
-        let mut draft = self.draft(gift.donation.clone(), gift.on);
+    fn gift(
+        &self,
+        plan: &Plan,
+        step: usize,
+        gift: &PlannedGift,
+    ) -> Result<Unsigned<'a>, SigningError> {
+        let mut draft = self.draft(&format!("gift {step}"), plan, gift.donation.clone(), gift.on);
         draft.documents = gift.documents.clone();
         let taker = gift.donation.taker.as_ref().expect("every planned gift names its taker");
         self.by(step, draft, Capacity::Taker, taker)
     }
 
     fn shipment(
-        &mut self,
+        &self,
+        plan: &Plan,
         step: usize,
         shipment: &PlannedShipment,
         goods: &[(Goods, u64)],
@@ -186,7 +210,8 @@ impl<'a> Signing<'a> {
         let portions = goods.iter().map(|(goods, n)| Portion::new(goods.clone(), *n)).collect();
         let portions = List::new(portions).map_err(|m| malformed(step, m))?;
         let dispatch = Dispatch { portions, ..shipment.dispatch.clone() };
-        let mut draft = self.draft(dispatch, shipment.dispatched_on);
+        let mut draft =
+            self.draft(&format!("dispatch {step}"), plan, dispatch, shipment.dispatched_on);
         draft.documents = shipment.documents.clone();
         let mut events = vec![self.by(step, draft, Capacity::Holder, &id.giver)?];
         if shipment.delivered_on.is_some() {
@@ -196,7 +221,8 @@ impl<'a> Signing<'a> {
                 waybill: shipment.dispatch.waybill.clone(),
                 time: Text::default(),
             };
-            let draft = self.draft(delivery, shipment.delivered_on);
+            let draft =
+                self.draft(&format!("delivery {step}"), plan, delivery, shipment.delivered_on);
             events.push(self.by(step, draft, Capacity::Holder, &id.giver)?);
         }
         if shipment.received_on.is_some() {
@@ -219,18 +245,24 @@ impl<'a> Signing<'a> {
                 temperature: Text::default(),
                 arrivals: arrivals.map_err(|m| malformed(step, m))?,
             };
-            let draft = self.draft(receipt, shipment.received_on);
+            let draft = self.draft(&format!("receipt {step}"), plan, receipt, shipment.received_on);
             events.push(self.by(step, draft, Capacity::Taker, taker)?);
         }
         Ok(events)
     }
 
     fn publication(
-        &mut self,
+        &self,
+        plan: &Plan,
         step: usize,
         publication: &PlannedPublication,
     ) -> Result<Unsigned<'a>, SigningError> {
-        let mut draft = self.draft(publication.attestation.clone(), publication.on);
+        let mut draft = self.draft(
+            &format!("publication {step}"),
+            plan,
+            publication.attestation.clone(),
+            publication.on,
+        );
         draft.documents = publication.documents.clone();
         self.by(step, draft, Capacity::Speaker, &publication.speaker)
     }

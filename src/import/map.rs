@@ -17,6 +17,7 @@ use crate::model::encoding::{List, Malformed};
 use crate::model::event::{
     DocumentKind, EvidenceKind, Particulars, PartyKind, Purpose, Role, ValueBasis,
 };
+use crate::model::hash::{Digest32, document_hash};
 use crate::model::ident::Handle;
 use crate::model::text::Text;
 
@@ -50,6 +51,9 @@ pub struct Map {
     pub shipment: Option<ShipmentMap>,
     /// For lists whose rows are linked to no gift: what is one publication.
     pub publication: Option<PublicationMap>,
+    /// The map's own text.
+    #[serde(skip)]
+    source: String,
 }
 
 /// Another list, whose columns are added as `name.column`.
@@ -315,7 +319,8 @@ impl Map {
     /// # Errors
     /// See [`MapError`]; columns are checked against the list when it is planned.
     pub fn read(source: &str) -> Result<Self, MapError> {
-        let map: Self = toml::from_str(source)?;
+        let mut map: Self = toml::from_str(source)?;
+        map.source = source.to_owned();
         let makes_gifts = map.gift.is_some() && map.line.is_some();
         if !makes_gifts && map.publication.is_none() {
             return Err(MapError::NothingToMake);
@@ -331,6 +336,11 @@ impl Map {
             }
         }
         Ok(map)
+    }
+
+    /// SHA-256 of the map's text.
+    pub fn sha256(&self) -> Digest32 {
+        document_hash(self.source.as_bytes())
     }
 
     /// Every template that is filled from the list itself.
@@ -488,7 +498,7 @@ pub(super) fn handle_from(name: &str) -> Handle {
     match Handle::new(&slug) {
         Ok(handle) if !lost => handle,
         _ => {
-            let hash = crate::model::hash::document_hash(name.as_bytes()).to_string();
+            let hash = document_hash(name.as_bytes()).to_string();
             Handle::new(&format!("party-{}", &hash[..12])).expect("18 characters of the right kind")
         }
     }

@@ -6,8 +6,9 @@
 //! - [`Signing`] turns a plan into signed events, and [`rehearse`] lets the rules judge all of them
 //!   on a copy of the ledger's state. Only what passes as a whole is handed to the writer.
 //!
-//! The first event after the parties attests which list it is, by SHA-256: a list that was begun
-//! once, even if a crash left only its first entries, is not imported a second time unawares.
+//! The first event after the parties attests which list it is and by which map, by SHA-256. Events
+//! follow from list, map, keys and moment alone: an import that a crash cut short is completed by
+//! signing it again as of the attestation's moment, since the log holds every event once.
 //!
 //! What is imported is marked *historic*: it is signed and recorded now, and tells when it happened
 //! (`occurred_on`). No signature pretends to be older than its key.
@@ -51,8 +52,7 @@ pub fn plan<E: From<ImportError>>(
         join.wanted.check(&table, &map.tables).map_err(ImportError::from)?;
         table.join(&join.name, &other, &join.wanted, &join.key);
     }
-    let sha256 = document_hash(list);
-    Ok(Plan::of(&table, map, sha256).map_err(ImportError::from)?)
+    Ok(Plan::of(&table, map, document_hash(list)).map_err(ImportError::from)?)
 }
 
 /// A list cannot be imported at all.

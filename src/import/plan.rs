@@ -30,7 +30,7 @@ pub struct Plan {
     pub refused: Vec<Refused>,
 }
 
-/// The list itself, which is attested by its hash: nobody imports it twice unawares.
+/// The list itself, which is attested by its hash: it is imported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedSource {
     /// Who imports it, and signs.
@@ -38,7 +38,21 @@ pub struct PlannedSource {
     /// What it is, in words.
     pub about: Text<2000>,
     /// SHA-256 of its bytes.
-    pub sha256: Digest32,
+    pub list: Digest32,
+    /// SHA-256 of the map's bytes.
+    pub map: Digest32,
+}
+
+impl PlannedSource {
+    /// Whether an event attests that this very list was imported, by whatever map.
+    pub fn is_attested_by(&self, head: &Head) -> bool {
+        head.documents.iter().any(|document| document.sha256 == Some(self.list))
+    }
+
+    /// Whether it was imported by this very map.
+    pub fn is_same_map(&self, head: &Head) -> bool {
+        head.documents.iter().any(|document| document.sha256 == Some(self.map))
+    }
 }
 
 /// A party that must be in the ledger.
@@ -122,7 +136,7 @@ impl Plan {
     ///
     /// # Errors
     /// Where the map and the list do not fit at all.
-    pub fn of(table: &Table, map: &Map, sha256: Digest32) -> Result<Self, MapError> {
+    pub fn of(table: &Table, map: &Map, list: Digest32) -> Result<Self, MapError> {
         map.check(table)?;
         let mut planner = Planner::new(table, map);
         for row in table.rows() {
@@ -131,12 +145,7 @@ impl Plan {
             }
         }
         let (speaker, about) = (map.party[0].handle.clone(), map.about.clone());
-        Ok(planner.finish(PlannedSource { speaker, about, sha256 }))
-    }
-
-    /// Whether an event attests that this very list was imported.
-    pub fn is_attested_by(&self, head: &Head) -> bool {
-        head.documents.iter().any(|document| document.sha256 == Some(self.source.sha256))
+        Ok(planner.finish(PlannedSource { speaker, about, list, map: map.sha256() }))
     }
 
     /// How many rows are mapped.
