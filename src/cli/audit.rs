@@ -154,7 +154,10 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
     let unknown = report.not_understood.count();
     let (colour, headline) = match report.outcome() {
         Outcome::Clean => (anstyle::AnsiColor::Green, say("clean", &[])),
-        Outcome::Failed => (anstyle::AnsiColor::Red, say("failed", &[("count", &failures)])),
+        Outcome::Failed => {
+            let key = if failures == 1 { "failed-once" } else { "failed" };
+            (anstyle::AnsiColor::Red, say(key, &[("count", &number(failures))]))
+        }
         Outcome::NotUnderstood => {
             (anstyle::AnsiColor::Yellow, say("not-understood", &[("count", &unknown)]))
         }
@@ -176,6 +179,7 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
     match report.trust_copy {
         CopyComparison::Absent => line(say("copy-absent", &[])),
         CopyComparison::Same => line(say("copy-same", &[])),
+        CopyComparison::SameRoot => line(say("copy-same-root", &[])),
         CopyComparison::Differs => line(say("copy-differs", &[])),
         CopyComparison::Damaged => line(say("copy-damaged", &[])),
         CopyComparison::NotCompared => {}
@@ -236,7 +240,10 @@ fn differences(phrases: &Phrases, summary: &Summary) -> String {
     let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
         phrases.say(&format!("audit.{key}"), places)
     };
-    let gifts = |count: &u64| say("gifts", &[("count", &number(*count))]);
+    let gifts = |count: &u64| {
+        let key = if *count == 1 { "gift" } else { "gifts" };
+        say(key, &[("count", &number(*count))])
+    };
     let mut text = String::new();
     let mut section = |title: &str, rows: Vec<Vec<String>>| {
         if !rows.is_empty() {

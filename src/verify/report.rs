@@ -103,7 +103,9 @@ pub enum CopyComparison {
     Absent,
     /// Byte for byte the same.
     Same,
-    /// It says something else.
+    /// It pins the same log, key and policy; its newest checkpoint is another one.
+    SameRoot,
+    /// It pins something else.
     Differs,
     /// It is not as it was written into the bundle.
     Damaged,

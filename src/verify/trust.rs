@@ -25,14 +25,23 @@ pub(super) fn compare_copy(
     Ok(match source.trust_copy() {
         Ok(TrustCopy::Absent) => CopyComparison::Absent,
         Ok(TrustCopy::Damaged(_)) => CopyComparison::Damaged,
-        Ok(TrustCopy::Intact(bytes)) => match trust.map(|trust| trust.to_string().into_bytes()) {
-            None => CopyComparison::NotCompared,
-            Some(trust) if trust == bytes => CopyComparison::Same,
-            Some(_) => CopyComparison::Differs,
+        Ok(TrustCopy::Intact(bytes)) => match (trust, TrustFile::parse(&bytes)) {
+            (None, _) => CopyComparison::NotCompared,
+            (Some(trust), _) if trust.to_string().into_bytes() == bytes => CopyComparison::Same,
+            (Some(trust), Ok(copy)) if pins_the_same(trust, &copy) => CopyComparison::SameRoot,
+            (Some(_), _) => CopyComparison::Differs,
         },
         Err(error @ SourceError::Io { .. }) => return Err(error.into()),
         Err(_) => CopyComparison::Damaged,
     })
+}
+
+/// Whether two trust files name the same log, key and policy, whatever their owners have seen of it.
+fn pins_the_same(one: &TrustFile, other: &TrustFile) -> bool {
+    one.origin() == other.origin()
+        && one.genesis() == other.genesis()
+        && one.operator().to_string() == other.operator().to_string()
+        && one.policy().to_string() == other.policy().to_string()
 }
 
 /// The operator's key for this checkpoint, if it has signed it.
