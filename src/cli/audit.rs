@@ -264,13 +264,13 @@ fn differences(phrases: &Phrases, summary: &Summary) -> String {
     for (clock, count) in &summary.by_clock {
         let clock = say(clock.word(), &[]);
         if count.late > 0 {
-            let late = say("late", &[("clock", &clock), ("gifts", &number(count.late))]);
+            let late = say("late", &[("clock", &clock), ("gifts", &gifts(&count.late))]);
             let in_shipments = (count.shipments > 0)
                 .then(|| say("shipments", &[("count", &number(count.shipments))]));
             clocks.push(vec![format!("  {late}"), in_shipments.unwrap_or_default()]);
         }
         if count.overdue > 0 {
-            let overdue = say("overdue", &[("clock", &clock), ("gifts", &number(count.overdue))]);
+            let overdue = say("overdue", &[("clock", &clock), ("gifts", &gifts(&count.overdue))]);
             clocks.push(vec![format!("  {overdue}"), String::new()]);
         }
     }

@@ -272,24 +272,22 @@ fn steps(words: &Phrases, journey: &[Step]) -> Vec<Vec<String>> {
         let event = &step.event.event;
         let Some(statement) = &event.statement else { continue };
         let what = words.say(&format!("kind.{}", statement.kind().word()), &[]);
-        let signers: Vec<&Signer> = event.head.signers.iter().collect();
-        let names = signers.iter().map(|signer| match &signer.party {
-            Some(party) => words.who(party),
-            None => words.say("standing.gift", &[]),
-        });
-        let vouched = signers.iter().map(|signer| vouched_by(words, signer, step.index));
         let mut index = step.index.to_string();
         if let Some(by) = step.superseded_by {
             index = format!("{index} (-> {by})");
         }
-        rows.push(vec![
-            format!("  {}", step.day),
-            what,
-            where_to(words, statement),
-            names.collect::<Vec<_>>().join(", "),
-            vouched.collect::<Vec<_>>().join(", "),
-            index,
-        ]);
+        let mut row =
+            vec![format!("  {}", step.day), what, where_to(words, statement), String::new()];
+        row.extend([String::new(), index]);
+        // One signer a line, each beside those who vouched for its key.
+        for signer in &event.head.signers {
+            row[3] = match &signer.party {
+                Some(party) => words.who(party),
+                None => words.say("standing.gift", &[]),
+            };
+            row[4] = vouched_by(words, signer, step.index);
+            rows.push(std::mem::replace(&mut row, vec![String::new(); 6]));
+        }
     }
     rows
 }

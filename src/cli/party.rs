@@ -166,7 +166,7 @@ fn enroll(args: &EnrollArgs, scene: &Scene) -> Result<Plan, Failure> {
     Ok(Plan::new(statement, signers))
 }
 
-/// Who admits a party and keeps its keys: registrars; for donors and carriers the operator will do.
+/// Who admits a party: registrars; for donors and carriers the operator will do.
 fn admission(scene: &Scene, vouched: bool) -> Vec<Signing> {
     let at_hand = scene.registrars_at_hand();
     if !vouched && at_hand.is_empty() { vec![scene.operator()] } else { scene.registrars() }
@@ -175,10 +175,6 @@ fn admission(scene: &Scene, vouched: bool) -> Vec<Signing> {
 fn known<'a>(scene: &'a Scene, handle: &Handle) -> Result<&'a Party, Failure> {
     let unknown = || Violation::new(Code::PartyUnknown, handle, ());
     Ok(scene.state.parties.get(handle).ok_or_else(unknown)?)
-}
-
-fn keepers(scene: &Scene, handle: &Handle) -> Result<Vec<Signing>, Failure> {
-    Ok(admission(scene, known(scene, handle)?.needs_vouching()))
 }
 
 /// The key that is given, else the only one that has not ended.
@@ -199,7 +195,12 @@ fn current(scene: &Scene, handle: &Handle, key: Option<&KeyWord>) -> Result<KeyB
 fn add_key(args: &KeyArgs, scene: &Scene) -> Result<Plan, Failure> {
     let key = scene.new_key(given(args.public_key.as_ref())?)?;
     let mut signers = vec![Signing::key(Capacity::NewKey, Some(&args.handle), key)];
-    signers.extend(keepers(scene, &args.handle)?);
+    // A donor or carrier that has its key at hand speaks for itself.
+    if !known(scene, &args.handle)?.needs_vouching() && scene.has(&args.handle) {
+        signers.push(Signing::party(Capacity::Oneself, &args.handle));
+    } else {
+        signers.extend(scene.registrars());
+    }
     Ok(Plan::new(KeyAdded { handle: args.handle.clone(), key }, signers))
 }
 
@@ -208,7 +209,7 @@ fn rotate(args: &RotateArgs, scene: &Scene) -> Result<Plan, Failure> {
     let new = scene.new_key(given(args.public_key.as_ref())?)?;
     let mut signers = vec![Signing::key(Capacity::NewKey, Some(&args.handle), new)];
     if args.lost {
-        signers.extend(keepers(scene, &args.handle)?);
+        signers.extend(scene.registrars());
     } else {
         signers.push(Signing::key(Capacity::Oneself, Some(&args.handle), old));
     }
@@ -222,7 +223,7 @@ fn revoke(args: &KeyArgs, scene: &Scene) -> Result<Plan, Failure> {
         let oneself = Signing::key(Capacity::Oneself, Some(&args.handle), key);
         return Ok(Plan::new(statement, vec![oneself]));
     }
-    Ok(Plan::new(statement, keepers(scene, &args.handle)?))
+    Ok(Plan::new(statement, scene.registrars()))
 }
 
 fn compromised(args: &CompromisedArgs, scene: &Scene) -> Result<Plan, Failure> {
@@ -231,7 +232,7 @@ fn compromised(args: &CompromisedArgs, scene: &Scene) -> Result<Plan, Failure> {
     if scene.has(&args.handle) {
         return Ok(Plan::by(statement, Capacity::Oneself, &args.handle));
     }
-    Ok(Plan::new(statement, keepers(scene, &args.handle)?))
+    Ok(Plan::new(statement, scene.registrars()))
 }
 
 fn update(args: &UpdateArgs, scene: &Scene) -> Result<Plan, Failure> {
@@ -246,7 +247,7 @@ fn update(args: &UpdateArgs, scene: &Scene) -> Result<Plan, Failure> {
         },
         successor: args.successor.clone().or_else(|| party.successor.clone()),
     };
-    Ok(Plan::new(statement, keepers(scene, &args.handle)?))
+    Ok(Plan::new(statement, scene.registrars()))
 }
 
 fn roles(ctx: &Context, party: &Party) -> String {

@@ -243,7 +243,7 @@ fn check_chain(
 
 fn check_signatures(event: &OpenEvent, bad_signer: Option<usize>) -> Result<(), Violation> {
     match bad_signer.and_then(|at| event.head.signers.get(at)) {
-        Some(signer) => Err(Violation::new(Code::SignatureInvalid, signer.key, ())),
+        Some(signer) => Err(Violation::new(Code::SignatureInvalid, (), signer.key)),
         None => Ok(()),
     }
 }

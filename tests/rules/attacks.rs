@@ -252,19 +252,33 @@ fn a_compromised_key_cannot_launder_itself_by_rotation() {
     assert_eq!(standing(key("thief")), Standing::Recovered);
 }
 
-/// The operator adds a key to a donor that k registrars vouch for, to sign in its name.
+/// The operator, who admitted a donor, adds or replaces its key, to consent in its name.
 #[test]
-fn the_operator_does_not_keep_the_keys_of_vouched_parties() {
+fn the_operator_does_not_keep_anybodys_keys() {
     let mut world = World::new();
     world.enrol("big-donor", Role::Donor, 2);
     world.enrol("small-donor", Role::Donor, 0);
-    let added = |name: &str| KeyAdded { handle: handle(name), key: key(&format!("{name} 2")) };
-    let draft = |world: &World, name: &str| {
-        let draft = world.draft(added(name), &[(Capacity::Operator, "operator")]);
-        draft.signer(Capacity::NewKey, Some(&handle(name)), key(&format!("{name} 2")))
-    };
-    assert_eq!(world.refuse(draft(&world, "big-donor")), "registrars/too-few");
-    world.accept(draft(&world, "small-donor"));
+    for name in ["big-donor", "small-donor"] {
+        let new = key(&format!("{name} 2"));
+        let by = |world: &World, statement: Statement, who: &[(Capacity, &str)]| {
+            let draft = world.draft(statement, who);
+            draft.signer(Capacity::NewKey, Some(&handle(name)), new)
+        };
+        let operator = [(Capacity::Operator, "operator")];
+        let added: Statement = KeyAdded { handle: handle(name), key: new }.into();
+        let draft = by(&world, added.clone(), &operator);
+        assert_eq!(world.refuse(draft), "registrars/too-few");
+        let rotated = KeyRotated { handle: handle(name), old: key(name), new };
+        let draft = by(&world, rotated.into(), &operator);
+        assert_eq!(world.refuse(draft), "registrars/too-few");
+        // A party that nobody need vouch for adds a key with one that it has.
+        let draft = by(&world, added, &[(Capacity::Oneself, name)]);
+        world.accept(draft);
+    }
+    let added = KeyAdded { handle: handle("hospital-a"), key: key("hospital-a 2") };
+    let draft = world.draft(added, &[(Capacity::Oneself, "hospital-a")]);
+    let draft = draft.signer(Capacity::NewKey, Some(&handle("hospital-a")), key("hospital-a 2"));
+    assert_eq!(world.refuse(draft), "signer/wrong");
 }
 
 /// The handle of a registrar that left: who gets it could lift its recalls and close its disputes.

@@ -5,7 +5,6 @@ use super::signers::Signers;
 use super::{History, Recorded, State};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
-use crate::model::ident::Handle;
 use crate::model::violation::{Code, Violation};
 
 impl State {
@@ -43,7 +42,18 @@ impl State {
                 self.parties.require(&s.handle)?;
                 self.parties.check_new_key(&s.key)?;
                 signers.new_key(Some(&s.handle), &s.key)?;
-                self.may_keep(&s.handle, &mut signers)?;
+                // A party that nobody vouches for speaks for its own keys; never the operator,
+                // who could then sign in the name of a donor.
+                let vouched = self.parties.require(&s.handle)?.needs_vouching();
+                match signers.party(Capacity::Oneself)? {
+                    Some(party) if *party == s.handle && !vouched => {}
+                    Some(party) => {
+                        return Err(Violation::new(Code::SignerWrong, "registrar", party));
+                    }
+                    None => {
+                        signers.enough_registrars()?;
+                    }
+                }
             }
             Statement::KeyRotated(s) => {
                 self.parties.require(&s.handle)?;
@@ -54,7 +64,7 @@ impl State {
                 // A key that is known to be in the wrong hands cannot name its own successor.
                 let clean = self.parties.key(&s.old).is_some_and(|k| k.compromised_since.is_none());
                 if !signers.key(Capacity::Oneself, Some(&s.handle), &s.old) || !clean {
-                    self.may_keep(&s.handle, &mut signers)?;
+                    signers.enough_registrars()?;
                 }
             }
             // Another key of the same party cannot: a thief of one key would lock out the rest.
@@ -62,7 +72,7 @@ impl State {
                 self.parties.require(&s.handle)?;
                 self.parties.check_key(&s.key, &Owner::Party(s.handle.clone()))?;
                 if !signers.key(Capacity::Oneself, Some(&s.handle), &s.key) {
-                    self.may_keep(&s.handle, &mut signers)?;
+                    signers.enough_registrars()?;
                 }
             }
             Statement::KeyCompromised(s) => {
@@ -76,7 +86,9 @@ impl State {
                     Some(party) => {
                         return Err(Violation::new(Code::SignerWrong, &s.handle, party));
                     }
-                    None => self.may_keep(&s.handle, &mut signers)?,
+                    None => {
+                        signers.enough_registrars()?;
+                    }
                 }
             }
             Statement::PartyUpdated(s) => {
@@ -90,7 +102,7 @@ impl State {
                 if let Some(successor) = &s.successor {
                     self.parties.require(successor)?;
                 }
-                self.may_keep(&s.handle, &mut signers)?;
+                signers.enough_registrars()?;
             }
             Statement::RegistrarsChanged(s) => self.may_change_registrars(s, &mut signers)?,
             Statement::OperatorRotated(s) => {
@@ -216,17 +228,6 @@ impl State {
             return Ok(());
         }
         Err(Violation::new(Code::RegistrarsTooFew, 1u64, 0u64))
-    }
-
-    /// Whoever admitted a party keeps its keys and particulars: k registrars, or the operator for
-    /// donors and carriers that no registrars vouch for.
-    fn may_keep(&self, handle: &Handle, signers: &mut Signers) -> Result<(), Violation> {
-        let party = self.parties.require(handle)?;
-        let admitted = !party.needs_vouching() && party.vouched_since.is_none();
-        if admitted && signers.operator()? {
-            return Ok(());
-        }
-        signers.enough_registrars().map(|_| ())
     }
 
     fn may_change_registrars(
