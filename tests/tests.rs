@@ -12,6 +12,7 @@ mod keyfile;
 mod keys;
 mod ledger;
 mod notes;
+mod readme;
 mod rules;
 mod spec;
 mod store_contract;
