@@ -177,12 +177,13 @@ fn everything_is_seen(state: &State, cheats: &[cheats::Audited]) {
             Proof::Provisional => "provisional",
             Proof::RecipientAlone => "alone",
             Proof::OtherUnit => "other",
+            Proof::ArrivedUnfit => "unfit",
             Proof::Paper { .. } => "paper",
             Proof::ClaimedByOthers => "claimed",
             Proof::Nothing => "nothing",
         })
         .collect();
-    assert_eq!(proofs.len(), 8, "{proofs:?}");
+    assert_eq!(proofs.len(), 9, "{proofs:?}");
     cheats_are_found(cheats);
 }
 

@@ -322,6 +322,11 @@ fn a_refused_event_leaves_no_trace() {
     let mut draft = author.world.draft(item("masks"), &by_taker);
     draft.signed_at = UnixMs(START_MS + 600_001);
     assert_eq!(refused(author.sign(&draft, &by_taker)), "gate/signed-in-future");
+    // The clock stands at 2026-01-01T00:00Z: that day has begun in the east, the next nowhere.
+    draft.signed_at = UnixMs(START_MS);
+    draft.occurred_on = Some("2026-01-02".parse().unwrap());
+    assert_eq!(refused(author.sign(&draft, &by_taker)), "gate/occurred-in-future");
+    draft.occurred_on = None;
     draft.signed_at = UnixMs(START_MS + 600_000);
     draft.signers.push(draft.signers[0].clone());
     assert_eq!(draft.frame().unwrap_err().code, "list/duplicate");

@@ -77,7 +77,10 @@ fn damage_makes_it_received_with_differences() {
     send(&mut world, gift, "hospital-a", Some("hospital-a"), 100);
     sign(&mut world, gift, "hospital-a", Some("hospital-a"), [96, 0, 4, 0, 0]);
     assert_eq!(headline(&world, gift), Headline::ReceivedWithDifferences);
-    assert!(verdict(&world, gift).flags.contains(&Flag::Damaged { quantity: 4 }));
+    let verdict = verdict(&world, gift);
+    assert!(verdict.flags.contains(&Flag::Damaged { quantity: 4 }));
+    let proven: Vec<_> = verdict.proven.iter().map(|p| (p.quantity, p.proof.clone())).collect();
+    assert_eq!(proven, [(96, Proof::Vouched), (4, Proof::ArrivedUnfit)]);
 }
 
 #[test]

@@ -8,10 +8,10 @@ use anstyle::{AnsiColor, Style};
 use indicatif::ProgressBar;
 use rand::Rng;
 use serde_json::{Value, json};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::context::{Context, columns, random};
 use super::failure::{Failure, file_failed};
+use super::phrases::{number, wrapped};
 use crate::demo::cheats::Audited;
 use crate::demo::journeys::{Journey, Journeys};
 use crate::demo::published::Published;
@@ -25,8 +25,6 @@ use crate::verify::{Outcome, Spot};
 
 /// Pairs of item and unit that are shown of those issued beyond what was received.
 const EXCEEDED_SHOWN: usize = 5;
-/// Cells of a line of text, beside its bullet.
-const WIDTH: usize = 94;
 /// Findings that are shown of each changed copy.
 const FINDINGS_SHOWN: usize = 3;
 
@@ -115,32 +113,6 @@ fn next(journeys: &Journeys, scenes: &[Scene], places: &Places) -> Next {
         forged: places.cheats.join("forged.zip"),
         trust: places.trust.clone(),
     }
-}
-
-/// Breaks a text into lines of at most [`WIDTH`] cells: at blanks, and before wide characters but
-/// for those that close something.
-fn wrapped(text: &str) -> Vec<String> {
-    let may_break = |before: char, after: char| {
-        before == ' ' || (after.width() == Some(2) && !"，。；：、）”？".contains(after))
-    };
-    let mut lines = vec![String::new()];
-    let mut piece = String::new();
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        piece.push(character);
-        let ends = characters.peek().is_none_or(|after| may_break(character, *after));
-        if ends {
-            let line = lines.last_mut().expect("there is a first line");
-            if !line.is_empty() && line.width() + piece.trim_end().width() > WIDTH {
-                line.truncate(line.trim_end().len());
-                lines.push(std::mem::take(&mut piece));
-            } else {
-                line.push_str(&piece);
-                piece.clear();
-            }
-        }
-    }
-    lines
 }
 
 /// Tells in one language; to programs only at the end.
@@ -414,7 +386,11 @@ fn weaker_than_vouched(proof: &Proof) -> Option<&'static str> {
         Proof::Provisional => Some("provisional"),
         Proof::Paper { .. } => Some("paper-nobody"),
         Proof::ClaimedByOthers => Some("claimed-by-others"),
-        Proof::Vouched | Proof::RecipientAlone | Proof::OtherUnit | Proof::Nothing => None,
+        Proof::Vouched
+        | Proof::RecipientAlone
+        | Proof::OtherUnit
+        | Proof::ArrivedUnfit
+        | Proof::Nothing => None,
     }
 }
 
@@ -427,19 +403,6 @@ fn quoted(path: &Path) -> String {
 
 fn verdict(state: &State, gift: &EventHash) -> Verdict {
     Verdict::of(state, &state.gifts[gift], AsOf::last_entry(state))
-}
-
-/// A whole number with its thousands set apart.
-fn number(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn answer(
@@ -507,24 +470,5 @@ impl From<DemoError> for Failure {
             DemoError::Malformed(malformed) => malformed.into(),
             other => Self::new("demo/failed").with("error", &other).or_say(&other),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_broken_at_blanks_and_between_chinese_characters() {
-        let english = "four ".repeat(40);
-        let chinese = "口罩，".repeat(40);
-        for text in [english.trim_end(), chinese.as_str()] {
-            let lines = wrapped(text);
-            assert!(lines.len() > 1 && lines.iter().all(|line| line.width() <= WIDTH), "{lines:?}");
-            assert!(lines.iter().all(|line| !line.starts_with('，') && !line.starts_with(' ')));
-            let kept = |text: &str| text.replace(' ', "");
-            assert_eq!(kept(&lines.concat()), kept(text));
-        }
-        assert_eq!(wrapped("short"), ["short"]);
     }
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::context::{Context, columns};
 use super::failure::Failure;
-use super::phrases::{HEADING, Phrases, number, styled};
+use super::phrases::{HEADING, Phrases, number, styled, wrapped};
 use crate::ledger::Ledger;
 use crate::model::event::{Capacity, Document, DonorKind, Head, Signer, Statement};
 use crate::model::ident::{EntryIndex, GiftId, Handle};
-use crate::model::state::{Gift, Owner, Recorded};
+use crate::model::state::{Gift, Owner, Recorded, Standing};
 use crate::model::verdict::{AsOf, Headline, Verdict};
 
 /// What `lookup` is told.
@@ -100,7 +100,9 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     if answers.iter().all(met) {
         return Ok(());
     }
-    let expected = args.expect.clone().unwrap_or_default();
+    let expected = args.expect.as_deref().unwrap_or_default();
+    let word = if expected == "received" { Headline::ReceivedInFull.word() } else { expected };
+    let expected = ctx.say(&format!("headline.{word}"), &[]);
     Err(Failure::not_as_expected("lookup/not-as-expected").with("expected", expected))
 }
 
@@ -164,7 +166,7 @@ fn page(
     section("proven", columns(&proven(&words, verdict)));
     let flags: Vec<String> = verdict.flags.iter().map(|flag| words.flag(flag)).collect();
     section("flags", list(&flags, &words.say("lookup.no-flags", &[])));
-    section("journey", columns(&steps(&words, journey)));
+    section("journey", columns(&steps(&words, journey, gift)));
     let missing: Vec<String> = verdict.missing.iter().map(|m| words.missing(m)).collect();
     section("missing", list(&missing, &words.say("missing.nothing", &[])));
     let checkpoint = ledger.checkpoint().checkpoint();
@@ -177,7 +179,9 @@ fn page(
             ("root", &&root[..16]),
         ],
     );
-    page.push_str(&format!("\n{level}\n{}\n", words.say("lookup.limit", &[])));
+    for text in [level, words.say("lookup.limit", &[])] {
+        page.push_str(&format!("\n{}\n", wrapped(&text).join("\n")));
+    }
     page
 }
 
@@ -263,7 +267,7 @@ fn proven(words: &Phrases, verdict: &Verdict) -> Vec<Vec<String>> {
     verdict.proven.iter().map(row).collect()
 }
 
-fn steps(words: &Phrases, journey: &[Step]) -> Vec<Vec<String>> {
+fn steps(words: &Phrases, journey: &[Step], gift: &Gift) -> Vec<Vec<String>> {
     let heading = ["when", "what", "where-to", "signed", "vouched", "entry"];
     let heading = heading.map(|key| words.say(&format!("lookup.{key}"), &[]));
     let mut rows = vec![heading.to_vec()];
@@ -277,7 +281,7 @@ fn steps(words: &Phrases, journey: &[Step]) -> Vec<Vec<String>> {
             index = format!("{index} (-> {by})");
         }
         let mut row =
-            vec![format!("  {}", step.day), what, where_to(words, statement), String::new()];
+            vec![format!("  {}", step.day), what, where_to(words, statement, gift), String::new()];
         row.extend([String::new(), index]);
         // One signer a line, each beside those who vouched for its key.
         for signer in &event.head.signers {
@@ -309,14 +313,17 @@ fn vouched_by(words: &Phrases, signer: &Signer, index: EntryIndex) -> String {
             if party.vouchers.is_empty() {
                 return words.say("standing.admitted", &[]);
             }
-            let vouchers: Vec<&str> = party.vouchers.iter().map(Handle::as_str).collect();
             let standing = parties.standing(handle, &signer.key, index);
+            if standing == Standing::Provisional {
+                return words.standing(standing);
+            }
+            let vouchers: Vec<&str> = party.vouchers.iter().map(Handle::as_str).collect();
             format!("{} ({})", vouchers.join(" + "), words.standing(standing))
         }
     }
 }
 
-fn where_to(words: &Phrases, statement: &Statement) -> String {
+fn where_to(words: &Phrases, statement: &Statement, gift: &Gift) -> String {
     match statement {
         Statement::Donation(s) => s.taker.as_ref().map(|to| words.who(to)).unwrap_or_default(),
         Statement::Dispatch(s) => format!("-> {} ({})", words.who(&s.taker), s.shipment.number),
@@ -326,7 +333,8 @@ fn where_to(words: &Phrases, statement: &Statement) -> String {
         }
         Statement::Receipt(s) => {
             let mut sums = [0u64; 5];
-            for arrival in &s.arrivals {
+            // A shipment may carry other donors' goods; their figures are not this gift's.
+            for arrival in s.arrivals.iter().filter(|arrival| arrival.goods.gift == gift.id) {
                 let parts = [
                     arrival.accepted,
                     arrival.pending,
@@ -346,8 +354,8 @@ fn where_to(words: &Phrases, statement: &Statement) -> String {
             parts.join(", ")
         }
         Statement::Designation(s) => {
-            let mut to: Vec<String> =
-                s.assignments.iter().map(|a| words.who(&a.recipient)).collect();
+            let mine = s.assignments.iter().filter(|a| a.goods.gift == gift.id);
+            let mut to: Vec<String> = mine.map(|a| words.who(&a.recipient)).collect();
             to.dedup();
             format!("-> {}", to.join(", "))
         }

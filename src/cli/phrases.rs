@@ -1,6 +1,7 @@
 //! Facts of the ledger as people read them: names with handles, amounts, places, flags.
 
 use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::locales::Language;
 use crate::model::event::Condition;
@@ -16,9 +17,38 @@ pub struct Phrases<'a> {
     pub state: &'a State,
 }
 
+/// How wide paragraphs are, in cells of a terminal.
+const WIDTH: usize = 94;
+
+/// Breaks a text into lines of at most [`WIDTH`] cells: at blanks, and before wide characters but
+/// for those that close something.
+pub fn wrapped(text: &str) -> Vec<String> {
+    let may_break = |before: char, after: char| {
+        before == ' ' || (after.width() == Some(2) && !"，。；：、）”？".contains(after))
+    };
+    let mut lines = vec![String::new()];
+    let mut piece = String::new();
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        piece.push(character);
+        let ends = characters.peek().is_none_or(|after| may_break(character, *after));
+        if ends {
+            let line = lines.last_mut().expect("there is a first line");
+            if !line.is_empty() && line.width() + piece.trim_end().width() > WIDTH {
+                line.truncate(line.trim_end().len());
+                lines.push(std::mem::take(&mut piece));
+            } else {
+                line.push_str(&piece);
+                piece.clear();
+            }
+        }
+    }
+    lines
+}
+
 /// A whole number with its thousands set apart.
-pub fn number(number: u64) -> String {
-    let digits = number.to_string();
+pub fn number(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
@@ -183,6 +213,7 @@ impl Phrases<'_> {
             Proof::Provisional => self.say("proof.provisional", &[]),
             Proof::RecipientAlone => self.say("proof.recipient-alone", &[]),
             Proof::OtherUnit => self.say("proof.other-unit", &[]),
+            Proof::ArrivedUnfit => self.say("proof.arrived-unfit", &[]),
             Proof::Paper { held_by: Some(holder) } => {
                 self.say("proof.paper", &[("held-by", &self.who(holder))])
             }
@@ -318,17 +349,33 @@ impl Phrases<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_at_blanks_and_between_chinese_characters() {
+        let english = "four ".repeat(40);
+        let chinese = "口罩，".repeat(40);
+        for text in [english.trim_end(), chinese.as_str()] {
+            let lines = wrapped(text);
+            assert!(lines.len() > 1 && lines.iter().all(|line| line.width() <= WIDTH), "{lines:?}");
+            assert!(lines.iter().all(|line| !line.starts_with('，') && !line.starts_with(' ')));
+            let kept = |text: &str| text.replace(' ', "");
+            assert_eq!(kept(&lines.concat()), kept(text));
+        }
+        assert_eq!(wrapped("short"), ["short"]);
+    }
+
     #[test]
     fn thousands_are_set_apart() {
-        let cases = [
+        let cases: [(u64, &str); 5] = [
             (0, "0"),
             (999, "999"),
             (1_000, "1,000"),
             (36_000, "36,000"),
             (1_234_567, "1,234,567"),
         ];
-        for (number, text) in cases {
-            assert_eq!(super::number(number), text);
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use thiserror::Error;
 use unicode_normalization::is_nfc;
 
-use crate::model::date::UnixMs;
+use crate::model::date::{Date, UnixMs};
 use crate::model::entry::{OpenEvent, SignedEvent};
 use crate::model::event::Statement;
 use crate::model::hash::LeafHash;
@@ -26,6 +26,9 @@ pub const SIGNED_AHEAD_MAX_MS: u64 = 10 * 60 * 1000;
 /// The most checked keys that are remembered.
 const KEYS_MAX: usize = 65_536;
 
+/// Where a day begins first: so many minutes east of UTC.
+const EASTERNMOST_MINUTES: i16 = 14 * 60;
+
 /// Why the gate alone refuses an event.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -39,6 +42,9 @@ pub enum GateFault {
     /// `gate/signed-in-future`: signed later than the writer's clock allows.
     #[error("signed at {signed_at}, but it is {now}: a clock is wrong")]
     SignedInFuture { signed_at: UnixMs, now: UnixMs },
+    /// `gate/occurred-in-future`: said to have happened on a day that has begun nowhere yet.
+    #[error("it cannot have happened on {on}: that day has not begun anywhere")]
+    OccurredInFuture { on: Date },
     /// `gate/too-many-subjects`: an entry cannot link so many gifts, parties and shipments.
     #[error("the event touches {count} gifts, parties and shipments: split it")]
     TooManySubjects { count: usize },
@@ -58,6 +64,7 @@ impl GateFault {
             Self::UnknownKind { .. } => "gate/unknown-kind",
             Self::NotNfc { .. } => "gate/not-nfc",
             Self::SignedInFuture { .. } => "gate/signed-in-future",
+            Self::OccurredInFuture { .. } => "gate/occurred-in-future",
             Self::TooManySubjects { .. } => "gate/too-many-subjects",
             Self::EntryTooLarge { .. } => "gate/entry-too-large",
             Self::OperatorKey => "gate/operator-key",
@@ -165,8 +172,12 @@ fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {
         return Some(GateFault::NotNfc { text: text.to_owned() });
     }
     let signed_at = event.head.signed_at;
-    let ahead = signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS);
-    ahead.then_some(GateFault::SignedInFuture { signed_at, now })
+    if signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS) {
+        return Some(GateFault::SignedInFuture { signed_at, now });
+    }
+    let today = now.date(EASTERNMOST_MINUTES);
+    let on = event.head.occurred_on.filter(|on| *on > today)?;
+    Some(GateFault::OccurredInFuture { on })
 }
 
 /// All that an event says: the one form in which every text of every kind of statement can be met

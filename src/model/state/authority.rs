@@ -143,8 +143,8 @@ impl State {
                 match signers.party(Capacity::Carrier)? {
                     Some(party) if Some(party) == shipment.carrier.as_ref() => {}
                     Some(party) => {
-                        let carrier = shipment.carrier.as_ref();
-                        return Err(Violation::new(Code::SignerWrong, carrier, party));
+                        let expected = shipment.carrier.as_ref().unwrap_or(&shipment.id.giver);
+                        return Err(Violation::new(Code::SignerWrong, expected, party));
                     }
                     None => signers.this_party(Capacity::Holder, &s.shipment.giver)?,
                 }
@@ -300,7 +300,8 @@ impl State {
             let is_donor = donor.is_some() && gift.donor.party.as_ref() == donor;
             if !is_taker && !is_donor {
                 let found = taker.or(donor);
-                return Err(Violation::new(Code::SignerWrong, gift.donor.party.as_ref(), found));
+                let expected = gift.donation.taker.as_ref().or(gift.donor.party.as_ref());
+                return Err(Violation::new(Code::SignerWrong, expected, found));
             }
         }
         Ok(())
@@ -395,7 +396,8 @@ impl State {
         signers.this_party(Capacity::Holder, giver)?;
         match signers.party(Capacity::Carrier)? {
             Some(party) if Some(party) != s.carrier.as_ref() => {
-                Err(Violation::new(Code::SignerWrong, s.carrier.as_ref(), party))
+                let expected = s.carrier.as_ref().unwrap_or(giver);
+                Err(Violation::new(Code::SignerWrong, expected, party))
             }
             _ => Ok(()),
         }
@@ -413,7 +415,7 @@ impl State {
             if gift.journey.contains(party) {
                 return Ok(());
             }
-            return Err(Violation::new(Code::SignerWrong, (), party));
+            return Err(Violation::new(Code::SignerWrong, "party-of-the-journey", party));
         }
         match signers.registrars()?.len() {
             1 => Ok(()),

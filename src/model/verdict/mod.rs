@@ -14,7 +14,7 @@ pub use flags::{Flag, LateClock};
 pub use summary::{ClockCount, SilentCampaign, Summary};
 
 use super::date::Date;
-use super::event::{DonorKind, EvidenceKind};
+use super::event::{Condition, DonorKind, EvidenceKind};
 use super::hash::EventHash;
 use super::ident::{EntryIndex, GiftId, Handle, ShipmentId};
 use super::state::{Account, Book, Gift, Reached, Standing, State, Whereabouts};
@@ -136,6 +136,8 @@ pub enum Proof {
     RecipientAlone,
     /// Signed by a party that it was not meant for.
     OtherUnit,
+    /// The taker signed that it arrived unfit for use.
+    ArrivedUnfit,
     /// A stamped paper receipt, by its hash.
     Paper {
         /// Who has the original.
@@ -515,6 +517,7 @@ fn proven(state: &State, gift: &Gift) -> Vec<Proven> {
             Some(Reached::Recipient(Standing::Provisional)) => Proof::Provisional,
             Some(Reached::RecordedAlone) => Proof::RecipientAlone,
             Some(Reached::OtherUnit) => Proof::OtherUnit,
+            None if is_damaged(account) => Proof::ArrivedUnfit,
             None if claimed => Proof::ClaimedByOthers,
             None => Proof::Nothing,
         };
@@ -528,6 +531,10 @@ fn proven(state: &State, gift: &Gift) -> Vec<Proven> {
     }
     proven.sort_by(|a, b| (a.line, &a.proof).cmp(&(b.line, &b.proof)));
     proven
+}
+
+fn is_damaged(account: &Account) -> bool {
+    matches!(account.place, Whereabouts::AtRest { condition: Condition::Damaged, .. })
 }
 
 fn missing(state: &State, gift: &Gift, tally: &Tally) -> Vec<Missing> {
