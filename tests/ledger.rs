@@ -5,6 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::traits::Identity as _;
 use giftproof::bundle::{BundleLayout, Existing, LogFile, LogSource, OpenedBundle, TrustCopy};
 use giftproof::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, TRUST_FILE};
 use giftproof::model::date::UnixMs;
@@ -258,7 +261,7 @@ fn an_event_is_in_the_log_once() {
     // The same body under another valid signature: made with another nonce than RFC 8032's.
     let message = event.frame.signing_message(&author.genesis);
     let seed = secret("red-cross");
-    let signature = sign_with_another_nonce(&seed, &message);
+    let signature = sign_otherwise(&seed, &message, EdwardsPoint::identity());
     let resigned = SignedEvent { signatures: vec![signature], ..event.clone() };
     assert_ne!(resigned.signatures, event.signatures);
     let answer = writer.submit(resigned).unwrap();
@@ -270,8 +273,9 @@ fn an_event_is_in_the_log_once() {
     check_ledger(&ledger);
 }
 
-/// R = [r]B, S = r + kA for an r of our own: a valid signature that RFC 8032 would not make.
-fn sign_with_another_nonce(key: &SecretKey, message: &[u8]) -> [u8; 64] {
+/// R = [r]B + T, S = r + ka for an r of our own. With T the identity, a valid signature that
+/// RFC 8032 would not make; with T of small order, one that holds in the cofactored equation only.
+fn sign_otherwise(key: &SecretKey, message: &[u8], torsion: EdwardsPoint) -> [u8; 64] {
     use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
     use curve25519_dalek::scalar::{Scalar, clamp_integer};
     use sha2::{Digest, Sha512};
@@ -279,7 +283,7 @@ fn sign_with_another_nonce(key: &SecretKey, message: &[u8]) -> [u8; 64] {
     let half: [u8; 32] = expanded[..32].try_into().unwrap();
     let a = Scalar::from_bytes_mod_order(clamp_integer(half));
     let r = Scalar::from(0x1234_5678_9abc_def0u64);
-    let point = (ED25519_BASEPOINT_POINT * r).compress().to_bytes();
+    let point = (ED25519_BASEPOINT_POINT * r + torsion).compress().to_bytes();
     let hash = Sha512::new().chain_update(point).chain_update(key.public().as_bytes());
     let k: [u8; 64] = hash.chain_update(message).finalize().into();
     let s = r + Scalar::from_bytes_mod_order_wide(&k) * a;
@@ -296,6 +300,16 @@ fn a_refused_event_leaves_no_trace() {
     let mut bad = author.donation(1);
     bad.signatures[0][40] ^= 1;
     assert_eq!(refused(bad), "signature/invalid");
+    // The auditors' equation holds, but not the gate's.
+    let mut torsion = author.donation(1);
+    let message = torsion.frame.signing_message(&author.genesis);
+    let public = secret("red-cross").public();
+    for point in &EIGHT_TORSION[1..] {
+        torsion.signatures[0] = sign_otherwise(&secret("red-cross"), &message, *point);
+        let signature = Signature::from_bytes(torsion.signatures[0]);
+        assert!(verify(&message, &public, &signature).is_ok());
+        assert_eq!(refused(torsion.clone()), "signature/invalid");
+    }
     let mut stripped = author.donation(1);
     stripped.signatures.clear();
     assert_eq!(refused(stripped), "signature/count");
