@@ -99,8 +99,9 @@ impl Desk {
         serde_json::from_str(&self.run(machine, &format!("{line} --json"))).unwrap()
     }
 
-    /// The command must fail with this code and exit code, and leave the ledger as it is.
-    pub fn refused(&self, machine: &str, line: &str, code: &str, exit: i32) {
+    /// The command must fail with this code and exit code, and leave the ledger as it is. Gives
+    /// what it tells.
+    pub fn refused(&self, machine: &str, line: &str, code: &str, exit: i32) -> String {
         let before = self.checkpoint();
         let output = self.command(machine, &words(line)).output().unwrap();
         let told = stderr(&output);
@@ -110,6 +111,7 @@ impl Desk {
         assert!(told.contains("\ngiftproof: hint: "), "{line}\n{told}");
         assert!(output.stdout.is_empty(), "{line}");
         assert_eq!(self.checkpoint(), before, "{line} changed the ledger");
+        told
     }
 
     fn checkpoint(&self) -> Option<Vec<u8>> {
@@ -267,7 +269,8 @@ fn mistakes_are_refused_by_their_code_and_change_nothing() {
         (format!("{donate} --quantity 5 --purpose 'a\u{202e}b'"), "text/bidirectional", 2),
         (format!("{donate} --quantity 5 --purpose 'a\u{200b}b'"), "text/invisible", 2),
         (format!("{donate} --quantity 5 --purpose '{}'", "x".repeat(201)), "text/too-long", 2),
-        (format!("{donate} --quantity 5 --taker warehouse --taker warehouse"), "usage/conflict", 2),
+        (format!("{donate} --quantity 5 --taker warehouse --taker warehouse"), "usage/twice", 2),
+        ("donate --lines a.csv --item masks --key red-cross.key".into(), "usage/conflict", 2),
         (format!("{donate} --quantity 5 --taker hospital-a"), "signer/no-key", 1),
         ("donate --item a --quantity 1 --unit b --key stranger.key".into(), "signer/nobody", 1),
         ("donate --item a --quantity 1 --unit b --key none.key".into(), "keyfile/not-found", 2),
@@ -311,6 +314,7 @@ fn mistakes_are_refused_by_their_code_and_change_nothing() {
         ("donate --nonsense".into(), "usage/unknown-argument", 2),
         ("nonsense".into(), "usage/unknown-command", 2),
         ("receive".into(), "usage/missing-argument", 2),
+        ("list gifts --lang en --lang en".into(), "usage/twice", 2),
         (format!("use --gift {gift}=1 --key red-cross.key --ledger none"), "store/no-folder", 2),
         (format!("use --gift {gift}=1 --key red-cross.key --ledger ."), "store/not-a-ledger", 2),
         (
@@ -434,6 +438,21 @@ fn columns_stand_in_line_whatever_the_width_of_characters() {
     };
     assert_eq!(at("hospital-a", "最终接收单位"), column);
     assert_eq!(at("red-cross", "慈善组织"), column);
+}
+
+#[cfg(unix)]
+#[test]
+fn arguments_that_are_not_utf_8_are_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let desk = Desk::with_ledger();
+    let bytes = std::ffi::OsStr::from_bytes(b"a\xff");
+    let donate = "donate --item a --quantity 1 --unit b --key red-cross.key --purpose";
+    let output = desk.command("charity", &words(donate)).arg(bytes).output().unwrap();
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("[usage/not-utf-8]\ngiftproof: hint: "), "{told}");
+    assert_eq!(desk.size(), 4);
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use giftproof::cli::failure::Failure;
+use giftproof::cli::locales::Language;
 use giftproof::model::event::*;
 use giftproof::model::hash::leaf_hash;
 use giftproof::model::ident::GiftId;
@@ -94,6 +96,41 @@ fn every_code_in_the_source_is_in_the_specification() {
     for code in codes {
         assert!(spec.contains(&format!("`{code}`")), "{code}");
     }
+}
+
+#[test]
+fn what_stops_a_command_is_told_with_a_hint_in_both_languages() {
+    // Signatures, proofs, tiles, policies and keys that are wrong are named inside other codes;
+    // a warning stops nothing.
+    let details = [
+        "entries/",
+        "key/",
+        "keyfile/permissions",
+        "map/",
+        "policy/",
+        "proof/",
+        "signature/",
+        "tree/",
+        "trust/",
+        "vkey/",
+        "warning/",
+    ];
+    let mut told = 0;
+    for (path, source) in sources("src") {
+        for code in source.split('"').skip(1).step_by(2).filter(|text| is_code(text)) {
+            if details.iter().any(|family| code.starts_with(family)) {
+                continue;
+            }
+            let failure = Failure::new(code);
+            // In English, the error's own words may do.
+            assert_ne!(failure.message(Language::Chinese), code, "{}", path.display());
+            for language in [Language::English, Language::Chinese] {
+                assert!(failure.hint(language).is_some(), "{code} in {}", path.display());
+            }
+            told += 1;
+        }
+    }
+    assert!(told > 200, "{told}");
 }
 
 /// Two words of lower-case letters, digits and hyphens, with a slash between them.

@@ -4,6 +4,7 @@ mod balance;
 mod bundle_zip;
 mod cli;
 mod cli_every;
+mod cli_files;
 mod demo;
 mod durable;
 mod forge;

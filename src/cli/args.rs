@@ -277,6 +277,7 @@ pub fn misunderstood(error: &clap::Error) -> Failure {
         Some(value) => value.to_string(),
         None => String::new(),
     };
+    let once = said(ContextKind::InvalidArg);
     let code = match (malformed, error.kind()) {
         (Some(malformed), _) => malformed.code,
         (_, ErrorKind::UnknownArgument) => "usage/unknown-argument",
@@ -284,7 +285,9 @@ pub fn misunderstood(error: &clap::Error) -> Failure {
         (_, ErrorKind::MissingRequiredArgument) => "usage/missing-argument",
         (_, ErrorKind::MissingSubcommand) => "usage/missing-command",
         (_, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => "usage/missing-command",
+        (_, ErrorKind::ArgumentConflict) if once == said(ContextKind::PriorArg) => "usage/twice",
         (_, ErrorKind::ArgumentConflict) => "usage/conflict",
+        (_, ErrorKind::InvalidUtf8) => "usage/not-utf-8",
         (_, ErrorKind::InvalidValue | ErrorKind::ValueValidation) => "usage/invalid-value",
         (_, ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::TooManyValues) => {
             "usage/invalid-value"
@@ -293,7 +296,7 @@ pub fn misunderstood(error: &clap::Error) -> Failure {
     };
     let typed = match error.kind() {
         ErrorKind::InvalidSubcommand => said(ContextKind::InvalidSubcommand),
-        _ => said(ContextKind::InvalidArg),
+        _ => once,
     };
     Failure::new(code)
         .with("argument", typed)

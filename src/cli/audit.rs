@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::context::{Context, columns};
-use super::failure::Failure;
+use super::failure::{Failure, file_failed, read_file};
 use super::phrases::{HEADING, Phrases, number, styled};
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
@@ -96,12 +95,11 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot be read, or is not in its one spelling.
 pub fn read_trust(path: &Path) -> Result<TrustFile, Failure> {
-    let failed = |error: std::io::Error| super::failure::file_failed(path, &error);
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(failed)?;
-    // One byte more than allowed is enough for the parser to refuse it.
-    file.take(TRUST_LEN_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    TrustFile::parse(&bytes).map_err(|error| Failure::new(error.code()).or_say(error))
+    let bytes = read_file(path, TRUST_LEN_MAX as u64)?;
+    TrustFile::parse(&bytes).map_err(|error| {
+        let failure = Failure::new("trust-file/malformed").with("path", path.display());
+        failure.or_say(error)
+    })
 }
 
 /// Opens what `path` is: a ledger folder, an unpacked bundle, or a bundle.
@@ -112,7 +110,7 @@ pub fn with_source<T>(
     path: &Path,
     use_it: impl FnOnce(&dyn LogSource) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let about = fs::metadata(path).map_err(|error| super::failure::file_failed(path, &error))?;
+    let about = fs::metadata(path).map_err(|error| file_failed(path, &error))?;
     if about.is_file() {
         let unreadable = |error: SourceError| Failure::refused(error.code()).or_say(error);
         let opened = OpenedBundle::open(path).map_err(unreadable)?;

@@ -6,7 +6,8 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::context::{Context, random};
-use super::failure::{Failure, file_failed};
+use super::event_file::FILE_LEN_MAX;
+use super::failure::{Failure, read_file};
 use super::key;
 use super::keyring::Keyring;
 use super::signing::{self, EventArgs, Plan, Scene, Signing};
@@ -130,23 +131,25 @@ fn shares(words: &[ShareWord], quantity: u64) -> Result<List<Share, 64>, Malform
 
 /// Reads lines from CSV: one line of goods a row, the columns named as the options of `donate`.
 fn lines_from(path: &Path) -> Result<Vec<Line>, Failure> {
-    let file = std::fs::File::open(path).map_err(|error| file_failed(path, &error))?;
-    let mut reader = csv::Reader::from_reader(file);
-    let bad_row = |row: u64, code: &str| {
-        Failure::new("csv/row").with("path", path.display()).with("row", row).with("code", code)
+    let bytes = read_file(path, FILE_LEN_MAX)?;
+    let mut reader = csv::Reader::from_reader(&bytes[..]);
+    let bad_row = |row: u64, reason: Failure| {
+        Failure::new("csv/row").with("path", path.display()).with("row", row).because(reason)
     };
-    let heads = reader.headers().map_err(|_| bad_row(1, "csv/malformed"))?.clone();
+    let malformed = |row: u64| bad_row(row, Failure::new("csv/malformed"));
+    let heads = reader.headers().map_err(|_| malformed(1))?.clone();
     let mut lines = Vec::new();
     for (at, record) in reader.records().enumerate() {
         // Row 1 is the head.
         let row = at as u64 + 2;
-        let record = record.map_err(|_| bad_row(row, "csv/malformed"))?;
+        let record = record.map_err(|_| malformed(row))?;
         let mut args = LineArgs::default();
         for (head, cell) in heads.iter().zip(&record) {
-            args.set(head.trim(), cell.trim()).map_err(|e| bad_row(row, e.code))?;
+            args.set(head.trim(), cell.trim()).map_err(|reason| bad_row(row, reason.into()))?;
         }
-        let number = u16::try_from(at + 1).map_err(|_| bad_row(row, "list/too-long"))?;
-        lines.push(args.line(number).map_err(|failure| bad_row(row, &failure.code))?);
+        let too_long = |_| bad_row(row, Malformed::new("list/too-long").into());
+        let number = u16::try_from(at + 1).map_err(too_long)?;
+        lines.push(args.line(number).map_err(|reason| bad_row(row, reason))?);
     }
     Ok(lines)
 }

@@ -9,15 +9,14 @@
 //! the signers in the body, with `null` where somebody has yet to sign. A file may carry `context`:
 //! entries, base64, from which names can be looked up; nobody signs them.
 
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, read_file, write_failed};
 use super::keyring::Keyring;
 use crate::bundle::{Existing, OutputFile};
 use crate::model::entry::{ENTRY_LEN_MAX, Entry, SignatureBytes, SignedEvent};
@@ -26,7 +25,7 @@ use crate::model::hash::LeafHash;
 use crate::model::signature::{Signature, verify_at_gate};
 
 /// The longest file that is read, in bytes.
-pub const FILE_LEN_MAX: usize = 4 << 20;
+pub const FILE_LEN_MAX: u64 = 4 << 20;
 /// The most entries that a file may carry along.
 pub const CONTEXT_MAX: usize = 400;
 
@@ -209,13 +208,7 @@ pub fn decode_entries(texts: &[String]) -> Option<Vec<Entry>> {
 /// # Errors
 /// When it cannot be read; `code` when it is not what it should be.
 pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, code: &str) -> Result<T, Failure> {
-    let failed = |error: std::io::Error| file_failed(path, &error);
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_LEN_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > FILE_LEN_MAX {
-        return Err(Failure::new("file/too-large").with("path", path.display()));
-    }
+    let bytes = read_file(path, FILE_LEN_MAX)?;
     serde_json::from_slice(&bytes).map_err(|_| Failure::new(code).with("path", path.display()))
 }
 
@@ -231,5 +224,5 @@ pub fn write_json(path: &Path, value: &impl Serialize, how: Existing) -> Result<
         file.write_all(&bytes)?;
         file.commit()
     };
-    write().map_err(|error| file_failed(path, &error))
+    write().map_err(|error| write_failed(path, &error))
 }

@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, write_failed};
 use super::init::write_trust;
-use crate::bundle::Existing;
-use crate::ledger::Ledger;
+use crate::bundle::{Existing, WriteError};
+use crate::ledger::{Ledger, LedgerError};
 
 /// What `export` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -43,6 +43,9 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
     let until = args.until.unwrap_or(size);
     // Only an earlier size needs a checkpoint that nobody has signed yet.
     let operator = if until == size { None } else { Some(ctx.operator()?) };
+    if until == 0 || until > size {
+        return Err(Failure::new("export/no-such-size").with("until", until).with("size", size));
+    }
     let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
     let bar = bar(ctx);
     let mut progress = |done, all| {
@@ -51,7 +54,10 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
     };
     let written = ledger.export(&args.out, args.until, operator.as_ref(), existing, &mut progress);
     bar.finish_and_clear();
-    written?;
+    written.map_err(|error| match error {
+        LedgerError::Export(WriteError::Io(error)) => write_failed(&args.out, &error),
+        other => other.into(),
+    })?;
     if let Some(path) = &args.trust {
         write_trust(&ledger, path)?;
     }

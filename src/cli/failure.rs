@@ -1,7 +1,9 @@
 //! Why a command did not do what it was asked to: a stable code, and what people are told.
 
 use std::fmt::Display;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use crate::keyfile::KeyFileError;
 use crate::ledger::LedgerError;
@@ -54,6 +56,8 @@ enum Place {
     Text(String),
     /// A word of the spec, which has a translation.
     Word(&'static str),
+    /// Another failure, which is the reason of this one.
+    Failure(Box<Failure>),
 }
 
 impl Failure {
@@ -80,6 +84,12 @@ impl Failure {
         self
     }
 
+    /// Names the failure that is the reason of this one: it is told at `{why}`.
+    pub fn because(mut self, reason: impl Into<Failure>) -> Self {
+        self.places.push(("why", Place::Failure(Box::new(reason.into()))));
+        self
+    }
+
     /// Ends the command in this way.
     fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
@@ -101,14 +111,20 @@ impl Failure {
         self.told(language, "hint")
     }
 
+    /// The code's own text, else that of its family (`bundle/*`), where `{why}` is the error's own
+    /// words.
     fn told(&self, language: Language, section: &str) -> Option<String> {
-        let text = language.find(&format!("{section}.{}", self.code))?;
+        let family = || format!("{section}.{}/*", self.code.split('/').next().unwrap_or_default());
+        let own = language.find(&format!("{section}.{}", self.code));
+        let text = own.or_else(|| language.find(&family()))?;
         let value = |place: &Place| match place {
             Place::Text(text) => text.clone(),
             Place::Word(word) => language.word(word),
+            Place::Failure(failure) => failure.message(language),
         };
+        let why = ("why", self.otherwise.clone());
         let places: Vec<_> =
-            self.places.iter().map(|(name, place)| (*name, value(place))).collect();
+            self.places.iter().map(|(name, place)| (*name, value(place))).chain([why]).collect();
         let places: Vec<_> = places.iter().map(|(name, value)| (*name, value as _)).collect();
         Some(fill(text, &places))
     }
@@ -190,13 +206,38 @@ impl From<Refused> for Failure {
 }
 
 /// A file that could not be read or written.
-pub fn file_failed(path: &std::path::Path, error: &io::Error) -> Failure {
+pub fn file_failed(path: &Path, error: &io::Error) -> Failure {
     let code = match error.kind() {
         io::ErrorKind::NotFound => "file/not-found",
         io::ErrorKind::AlreadyExists => "file/exists",
         _ => "file/io",
     };
     Failure::new(code).with("path", path.display()).with("error", error)
+}
+
+/// A new file could not be written.
+pub fn write_failed(path: &Path, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound => Failure::new("file/no-folder").with("path", path.display()),
+        _ => file_failed(path, error),
+    }
+}
+
+/// Reads a file of at most `max` bytes: what is named by mistake must not fill the memory.
+///
+/// # Errors
+/// `file/too-large`, or when it cannot be read.
+pub fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| file_failed(path, &error))?;
+    if bytes.len() as u64 > max {
+        return Err(Failure::new("file/too-large").with("path", path.display()));
+    }
+    Ok(bytes)
 }
 
 /// Standard output could not be written.

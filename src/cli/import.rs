@@ -18,7 +18,6 @@ use crate::import::{
     to_csv,
 };
 use crate::ledger::Ledger;
-use crate::model::encoding::Malformed;
 use crate::model::ident::{Handle, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::model::state::{History, Owner, Recorded, State};
@@ -90,7 +89,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// What the import would do.
 fn dry_run(args: &Args) -> Result<Plan, Failure> {
     let source = String::from_utf8(read(&args.map)?);
-    let source = source.map_err(|_| Failure::from(Malformed::new("text/utf-8")))?;
+    let not_utf8 = || Failure::new("file/not-utf-8").with("path", args.map.display());
+    let source = source.map_err(|_| not_utf8())?;
     let map = Map::read(&source).map_err(ImportError::from)?;
     // Other lists stand beside the map.
     let beside = args.map.parent().unwrap_or(Path::new(""));
@@ -257,7 +257,7 @@ fn keys(
 
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
-        Self::new("import/malformed").with("error", &error).or_say(&error)
+        Self::new("import/malformed").with("error", error.to_string().trim_end()).or_say(&error)
     }
 }
 

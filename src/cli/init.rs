@@ -1,6 +1,5 @@
 //! `init`: a new ledger, on one machine or with the registrars' signatures from elsewhere.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -9,7 +8,7 @@ use serde_json::json;
 
 use super::context::{Context, now, random};
 use super::event_file::EventFile;
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, read_file, write_failed};
 use super::keyring::Keyring;
 use super::signing::write_draft;
 use super::words::{parse_quantity, text};
@@ -25,7 +24,11 @@ use crate::model::event::{
 use crate::model::ident::{Handle, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::model::text::Text;
+use crate::model::violation::Code;
 use crate::writer::{Clock, Writer};
+
+/// The longest file of a public key that is read, in bytes.
+const PUBLIC_LEN_MAX: u64 = 1 << 12;
 
 /// What `init` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -70,14 +73,19 @@ impl KeyWord {
     /// The key; reads its file.
     ///
     /// # Errors
-    /// `key/not-public`, or when the file cannot be read.
+    /// `key/not-public`, `key/invalid`, or when the file cannot be read.
     pub fn key(&self) -> Result<KeyBytes, Failure> {
-        if let Ok(key) = self.0.parse() {
-            return Ok(key);
-        }
-        let path = Path::new(&self.0);
-        let line = fs::read_to_string(path).map_err(|error| file_failed(path, &error))?;
-        line.trim().parse().map_err(|_| Failure::new("key/not-public").with("path", &self.0))
+        let key: KeyBytes = match self.0.parse() {
+            Ok(key) => key,
+            Err(_) => {
+                let bytes = read_file(Path::new(&self.0), PUBLIC_LEN_MAX)?;
+                let line = str::from_utf8(&bytes).ok().and_then(|line| line.trim().parse().ok());
+                line.ok_or_else(|| Failure::new("key/not-public").with("path", &self.0))?
+            }
+        };
+        // Found here, and not only when everybody has signed.
+        key.check().map_err(|_| Failure::from(Code::KeyInvalid))?;
+        Ok(key)
     }
 }
 
@@ -181,7 +189,7 @@ pub fn write_trust(ledger: &Ledger, path: &Path) -> Result<(), Failure> {
         std::io::Write::write_all(&mut file, trust.to_string().as_bytes())?;
         file.commit()
     };
-    write().map_err(|error| file_failed(path, &error))
+    write().map_err(|error| write_failed(path, &error))
 }
 
 fn statement(args: &Args, ctx: &Context, operator: KeyBytes) -> Result<LedgerCreated, Failure> {

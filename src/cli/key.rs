@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::context::{Context, random};
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, write_failed};
 use super::keyring;
 use crate::bundle::{Existing, OutputFile};
-use crate::keyfile::{self, Protection};
+use crate::keyfile::{self, KeyFileError, Protection};
 use crate::model::ident::KeyBytes;
 use crate::model::key::SecretKey;
 use crate::model::state::Owner;
@@ -80,8 +80,10 @@ pub fn write(
 ) -> Result<(), Failure> {
     let passphrase = if unencrypted { None } else { Some(keyring::new_passphrase(ctx, path)?) };
     let protection = passphrase.as_ref().map_or(Protection::Unencrypted, Protection::Passphrase);
-    keyfile::write_new(path, secret, protection, &mut random())
-        .map_err(|error| Failure::from(error).with("path", path.display()))
+    keyfile::write_new(path, secret, protection, &mut random()).map_err(|error| match error {
+        KeyFileError::NotFound => write_failed(path, &std::io::ErrorKind::NotFound.into()),
+        other => Failure::from(other).with("path", path.display()),
+    })
 }
 
 fn write_public(path: &Path, secret: &SecretKey) -> Result<(), Failure> {
@@ -90,7 +92,7 @@ fn write_public(path: &Path, secret: &SecretKey) -> Result<(), Failure> {
         std::io::Write::write_all(&mut file, format!("{}\n", secret.public()).as_bytes())?;
         file.commit()
     };
-    write().map_err(|error| file_failed(path, &error))
+    write().map_err(|error| write_failed(path, &error))
 }
 
 fn show(args: &ShowArgs, ctx: &Context) -> Result<(), Failure> {
