@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::context::{Context, columns};
 use super::failure::{Failure, file_failed, read_file};
+use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
@@ -18,6 +19,7 @@ use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::ident::EntryIndex;
 use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
+use crate::model::violation::Code;
 use crate::verify::{self, CopyComparison, Options, Outcome, Progress, Report};
 
 /// How many findings of a kind are shown to people; programs get all that are listed.
@@ -30,6 +32,8 @@ pub struct Args {
     source: PathBuf,
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    #[arg(long)]
+    list: bool,
 }
 
 /// The answer for programs.
@@ -82,7 +86,12 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         not_understood: report.not_understood.first(),
         differences: summary.as_ref(),
     };
-    ctx.answer(&answer, &page(ctx, &report, summary.as_ref(), seconds))?;
+    let mut text = page(ctx, &report, summary.as_ref(), seconds);
+    if let (true, Some(state)) = (args.list, &report.state) {
+        let phrases = Phrases { language: ctx.language, state };
+        text.push_str(&format!("\n{}", differing(&phrases)));
+    }
+    ctx.answer(&answer, &text)?;
     match report.outcome() {
         Outcome::Clean => Ok(()),
         Outcome::Failed => Err(Failure::refused("audit/failed")),
@@ -173,7 +182,7 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
     if let Some(genesis) = &report.genesis {
         line(say("genesis", &[("genesis", genesis)]));
     }
-    line(say(if report.trusted { "trusted" } else { "untrusted" }, &[]));
+    line(say(trust_word(report), &[]));
     match report.trust_copy {
         CopyComparison::Absent => line(say("copy-absent", &[])),
         CopyComparison::Same => line(say("copy-same", &[])),
@@ -200,9 +209,24 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
     }
     if let (Some(summary), Some(state)) = (summary, &report.state) {
         let phrases = Phrases { language: ctx.language, state };
-        page.push_str(&differences(&phrases, summary));
+        page.push_str(&differences(&phrases, summary, report.outcome()));
     }
     page
+}
+
+/// What the trust file has told.
+fn trust_word(report: &Report) -> &'static str {
+    let misfit = |finding: &verify::Failure| {
+        use Code::{CheckpointOrigin, TrustCheckpoint, TrustGenesis, TrustOperator, TrustPolicy};
+        let codes = [CheckpointOrigin, TrustCheckpoint, TrustGenesis, TrustOperator, TrustPolicy];
+        codes.contains(&finding.violation.code)
+    };
+    match (report.trusted, report.failures.first().iter().any(misfit), report.entries) {
+        (false, ..) => "untrusted",
+        (true, true, _) => "trust-misfit",
+        (true, false, 0) => "trust-unknown",
+        (true, false, _) => "trusted",
+    }
 }
 
 fn findings(ctx: &Context, report: &Report) -> String {
@@ -234,7 +258,7 @@ fn findings(ctx: &Context, report: &Report) -> String {
     text
 }
 
-fn differences(phrases: &Phrases, summary: &Summary) -> String {
+fn differences(phrases: &Phrases, summary: &Summary, outcome: Outcome) -> String {
     let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
         phrases.say(&format!("audit.{key}"), places)
     };
@@ -286,7 +310,11 @@ fn differences(phrases: &Phrases, summary: &Summary) -> String {
     let parties =
         parties.map(|(party, count)| vec![format!("  {}", phrases.who(party)), gifts(count)]);
     section("by-party", parties.collect());
-    let title = if summary.with_differences > 0 { "differences" } else { "no-differences" };
+    let title = match (outcome, summary.with_differences) {
+        (Outcome::Failed, _) => "unreliable",
+        (_, 0) => "no-differences",
+        _ => "differences",
+    };
     let count = gifts(&summary.with_differences);
     let title = styled(HEADING, &say(title, &[]));
     let all = if summary.with_differences > 0 { format!(" ({count})") } else { String::new() };

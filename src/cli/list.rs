@@ -107,13 +107,13 @@ fn wanted(args: &Args, gift: &Gift, verdict: &Verdict) -> bool {
         && (!args.overdue || overdue)
 }
 
-fn gift_rows(args: &Args, phrases: &Phrases) -> Vec<GiftRow> {
+fn gift_rows(wanted: impl Fn(&Gift, &Verdict) -> bool, phrases: &Phrases) -> Vec<GiftRow> {
     let state = phrases.state;
     let as_of = AsOf::last_entry(state);
     let mut gifts: Vec<&Gift> = state.gifts.values().collect();
     gifts.sort_by_key(|gift| gift.entries[0]);
     let verdicts = gifts.into_iter().map(|gift| (gift, Verdict::of(state, gift, as_of)));
-    let wanted = verdicts.filter(|(gift, verdict)| wanted(args, gift, verdict));
+    let wanted = verdicts.filter(|(gift, verdict)| wanted(gift, verdict));
     wanted.map(|(gift, verdict)| row(phrases, gift, verdict)).collect()
 }
 
@@ -151,20 +151,35 @@ fn row(phrases: &Phrases, gift: &Gift, verdict: Verdict) -> GiftRow {
 }
 
 fn gifts(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
-    let rows = gift_rows(args, phrases);
+    let rows = gift_rows(|gift, verdict| wanted(args, gift, verdict), phrases);
     let keys = ["gift", "headline", "donated", "accepted", "item", "donor"];
     tell(ctx, phrases, &rows, &keys, |row| row.shown.clone())
 }
 
+const DIFFERING: [&str; 3] = ["gift", "headline", "difference"];
+
+fn differing_row(phrases: &Phrases, row: &GiftRow) -> Vec<String> {
+    let differences = row.flags.iter().filter(|flag| flag.is_difference());
+    let differences: Vec<String> = differences.map(|flag| phrases.flag(flag)).collect();
+    vec![row.gift.to_string(), row.shown[1].clone(), differences.join("; ")]
+}
+
+fn differs(row: &GiftRow) -> bool {
+    row.flags.iter().any(Flag::is_difference)
+}
+
+/// Every gift with a difference, as a table.
+pub fn differing(phrases: &Phrases) -> String {
+    let mut table = vec![heading(phrases, &DIFFERING)];
+    let rows = gift_rows(|_, _| true, phrases);
+    table.extend(rows.iter().filter(|row| differs(row)).map(|row| differing_row(phrases, row)));
+    columns(&table)
+}
+
 fn differences(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
-    let mut rows = gift_rows(args, phrases);
-    rows.retain(|row| row.flags.iter().any(Flag::is_difference));
-    let shown = |row: &GiftRow| {
-        let differences = row.flags.iter().filter(|flag| flag.is_difference());
-        let differences: Vec<String> = differences.map(|flag| phrases.flag(flag)).collect();
-        vec![row.gift.to_string(), row.shown[1].clone(), differences.join("; ")]
-    };
-    tell(ctx, phrases, &rows, &["gift", "headline", "difference"], shown)
+    let mut rows = gift_rows(|gift, verdict| wanted(args, gift, verdict), phrases);
+    rows.retain(differs);
+    tell(ctx, phrases, &rows, &DIFFERING, |row| differing_row(phrases, row))
 }
 
 fn parties(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
