@@ -122,7 +122,10 @@ fn every_command_has_its_place_in_a_story_that_audits_clean() {
     }
     let mistake = format!("use --gift {masks}=5 --key ../hospital/hospital-a.key");
     let mistake = desk.json("charity", &mistake)["index"].clone();
-    desk.run("charity", &format!("correct {mistake} --void --key ../hospital/hospital-a.key"));
+    desk.run(
+        "charity",
+        &format!("correct {mistake} --void --reason typing --key ../hospital/hospital-a.key"),
+    );
     assert_eq!(quantities(&desk, masks), [1, 10, 200, 289, 500]);
 
     // Keys, particulars, registrars, the operator.

@@ -45,6 +45,9 @@ pub enum GateFault {
     /// `gate/occurred-in-future`: said to have happened on a day that has begun nowhere yet.
     #[error("it cannot have happened on {on}: that day has not begun anywhere")]
     OccurredInFuture { on: Date },
+    /// `gate/no-reason`: a correction does not say why.
+    #[error("a correction says why")]
+    NoReason,
     /// `gate/too-many-subjects`: an entry cannot link so many gifts, parties and shipments.
     #[error("the event touches {count} gifts, parties and shipments: split it")]
     TooManySubjects { count: usize },
@@ -65,6 +68,7 @@ impl GateFault {
             Self::NotNfc { .. } => "gate/not-nfc",
             Self::SignedInFuture { .. } => "gate/signed-in-future",
             Self::OccurredInFuture { .. } => "gate/occurred-in-future",
+            Self::NoReason => "gate/no-reason",
             Self::TooManySubjects { .. } => "gate/too-many-subjects",
             Self::EntryTooLarge { .. } => "gate/entry-too-large",
             Self::OperatorKey => "gate/operator-key",
@@ -174,6 +178,9 @@ fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {
     let signed_at = event.head.signed_at;
     if signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS) {
         return Some(GateFault::SignedInFuture { signed_at, now });
+    }
+    if matches!(event.statement, Some(Statement::Correction(_))) && event.head.reason.is_none() {
+        return Some(GateFault::NoReason);
     }
     let today = now.date(EASTERNMOST_MINUTES);
     let on = event.head.occurred_on.filter(|on| *on > today)?;
