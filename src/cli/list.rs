@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::context::{Context, columns};
 use super::failure::Failure;
 use super::phrases::{Phrases, number};
+use super::words;
 use crate::model::ident::{GiftId, Handle};
 use crate::model::state::{Gift, Shipment, State, Whereabouts};
 use crate::model::verdict::{AsOf, Flag, Headline, Verdict};
@@ -28,9 +29,9 @@ pub struct Args {
     party: Option<Handle>,
     #[arg(long, value_name = "HEADLINE", value_parser = headlines())]
     headline: Option<String>,
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = words::composed)]
     item: Option<String>,
-    #[arg(long, value_name = "LOT")]
+    #[arg(long, value_name = "LOT", value_parser = words::composed)]
     lot: Option<String>,
     #[arg(long)]
     overdue: bool,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::context::{Context, columns};
 use super::failure::Failure;
 use super::phrases::{HEADING, Phrases, number, styled, wrapped};
+use super::words;
 use crate::ledger::Ledger;
 use crate::model::event::{Capacity, Document, DonorKind, Head, Signer, Statement};
 use crate::model::ident::{EntryIndex, GiftId, Handle};
@@ -16,7 +17,7 @@ use crate::model::verdict::{AsOf, Headline, Verdict};
 pub struct Args {
     #[arg(value_name = "GIFT", required_unless_present = "document", conflicts_with = "document")]
     gift: Option<GiftId>,
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = words::composed)]
     document: Option<String>,
     #[arg(long, value_name = "HEADLINE", value_parser = expectations())]
     expect: Option<String>,

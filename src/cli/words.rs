@@ -22,6 +22,14 @@ pub fn text<const MAX: usize>(typed: &str) -> Result<Text<MAX>, Malformed> {
     Text::new(typed.nfc().collect::<String>())
 }
 
+/// What is typed to be looked for, in the normal form in which the ledger keeps texts.
+///
+/// # Errors
+/// None: whatever is typed can be looked for.
+pub fn composed(typed: &str) -> Result<String, std::convert::Infallible> {
+    Ok(typed.nfc().collect())
+}
+
 /// A parser of one of the spec's choices that lists them in the help.
 macro_rules! choice {
     ($name:ident) => {{
