@@ -5,6 +5,7 @@ mod bundle_zip;
 mod cli;
 mod cli_every;
 mod cli_files;
+mod cli_newcomer;
 mod demo;
 mod durable;
 mod forge;

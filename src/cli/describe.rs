@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use super::context::Context;
 use super::event_file::EventFile;
 use super::failure::Failure;
+use super::shipment::ShipmentFile;
 use crate::model::entry::NO_LEAF;
-use crate::model::event::{Head, Statement};
+use crate::model::event::{Head, Receipt, Statement};
 use crate::model::hash::EventHash;
 use crate::model::ident::GiftId;
 
@@ -43,7 +44,7 @@ pub fn describe(ctx: &Context, file: &EventFile) -> Result<String, Failure> {
     text.push('\n');
     head_text(ctx, file, &head, &mut text);
     signers_text(ctx, file, &mut text)?;
-    context_text(ctx, file, &mut text);
+    context_text(ctx, file, &statement, &mut text);
     Ok(text)
 }
 
@@ -126,8 +127,11 @@ fn signers_text(ctx: &Context, file: &EventFile, text: &mut String) -> Result<()
 }
 
 /// What the attached entries say of the names in the event.
-fn context_text(ctx: &Context, file: &EventFile, text: &mut String) {
+fn context_text(ctx: &Context, file: &EventFile, statement: &Statement, text: &mut String) {
     let mut lines = Vec::new();
+    if let Statement::Receipt(receipt) = statement {
+        lines.extend(rows(ctx, file, receipt));
+    }
     for entry in &file.context {
         let Ok(event) = entry.event.clone().open(&file.genesis) else { continue };
         match event.statement {
@@ -152,12 +156,40 @@ fn context_text(ctx: &Context, file: &EventFile, text: &mut String) {
     }
 }
 
+/// What was sent, row by row, and how much of it the receipt says came; empty where the entries do
+/// not say what was sent.
+fn rows(ctx: &Context, file: &EventFile, receipt: &Receipt) -> Vec<String> {
+    let Some(shipment) = receipt.shipment.clone() else { return Vec::new() };
+    let sent = ShipmentFile { genesis: file.genesis, shipment, entries: file.context.clone() };
+    let Ok(sheet) = sent.sheet() else { return Vec::new() };
+    let line = |row: &super::shipment::Row| {
+        let arrival = receipt.arrivals.iter().find(|arrival| arrival.goods == row.goods)?;
+        let came = arrival.came()?;
+        let places: [(&str, &dyn std::fmt::Display); 5] = [
+            ("row", &row.number),
+            ("item", &row.item),
+            ("came", &came),
+            ("sent", &row.quantity),
+            ("unit", &row.unit),
+        ];
+        let mut line = ctx.say("next.row", &places);
+        let short = row.quantity.saturating_sub(came);
+        if short > 0 && receipt.closing {
+            line += &ctx.say("next.row-short", &[("short", &short), ("sent", &row.quantity)]);
+        }
+        Some(line)
+    };
+    sheet.rows.iter().filter_map(line).collect()
+}
+
 /// The fields of an object that state anything.
 fn fields(ctx: &Context, value: &Value, kind: &str, depth: usize, text: &mut String) {
     let Value::Object(object) = value else { return };
     for (key, field) in object {
-        // The kind of the statement itself is the heading already.
-        if is_silent(field) || (key == "kind" && depth == 1) {
+        // The kind of the statement itself is the heading already. Of goods, how many were accepted
+        // is always said, and of the other outcomes those that there are.
+        let nothing = field == 0 && key != "accepted" && object.contains_key("goods");
+        if nothing || is_silent(field) || (key == "kind" && depth == 1) {
             continue;
         }
         let label = ctx.language.find(&format!("field.{key}")).unwrap_or(key);

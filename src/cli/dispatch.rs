@@ -11,7 +11,6 @@ use super::keyring::Keyring;
 use super::shipment::ShipmentFile;
 use super::signing::{self, EventArgs, Plan, Scene, Signing};
 use super::words::{choice, text};
-use crate::bundle::Existing;
 use crate::model::date::Date;
 use crate::model::encoding::{List, Malformed};
 use crate::model::event::{Capacity, Condition, Delivery, Dispatch, Package, Purpose, Role};
@@ -75,9 +74,14 @@ fn package(typed: &str) -> Result<Package, Malformed> {
 /// As [`signing::carry_out`].
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let ring = Keyring::read(ctx, &args.event.keys)?;
+    // Begun before anything is recorded: a file that cannot be written refuses the dispatch.
+    let file = args.shipment_file.as_deref().map(ShipmentFile::begin).transpose()?;
     let mut id = None;
+    let mut open = None;
     let done = signing::carry_out(ctx, &args.event, ring, |scene| {
         let dispatch = statement(args, scene)?;
+        let shipment = scene.state.shipments.get(&dispatch.shipment);
+        open = shipment.and_then(|shipment| shipment.dispatches.last()).map(|last| last.index);
         id = Some(dispatch.shipment.clone());
         let mut signers = vec![Signing::party(Capacity::Holder, &dispatch.shipment.giver)];
         if let Some(carrier) = args.carrier.as_ref().filter(|carrier| scene.has(carrier)) {
@@ -86,14 +90,27 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         Ok(Plan::new(dispatch, signers))
     })?;
     let id = id.expect("the plan was made");
-    let line = ctx.say("done.shipment", &[("shipment", &id)]);
+    let line = match open.filter(|_| done.new_entry().is_some()) {
+        Some(entry) => ctx.say("next.shipment-added", &[("shipment", &id), ("index", &entry)]),
+        None => ctx.say("done.shipment", &[("shipment", &id)]),
+    };
     let mut more = vec![("shipment", json!(id.to_string()), line)];
-    if let Some(path) = &args.shipment_file {
-        ShipmentFile::of(&ctx.open()?, &id)?.write(path, Existing::Refuse)?;
+    let (Some(path), Some(file)) = (&args.shipment_file, file) else {
+        return done.report(ctx, &more);
+    };
+    let written =
+        ctx.open().and_then(|ledger| ShipmentFile::of(&ledger, &id)?.write_to(file, path));
+    if written.is_ok() {
         let line = ctx.say("done.shipment-file", &[("path", &path.display())]);
         more.push(("shipment_file", json!(path), line));
     }
-    done.report(ctx, &more)
+    done.report(ctx, &more)?;
+    // The dispatch is recorded, so this is no failure of it.
+    if let Err(failure) = written {
+        let why = failure.message(ctx.language);
+        ctx.note("note.no-shipment-file", &[("why", &why), ("shipment", &id)]);
+    }
+    Ok(())
 }
 
 fn statement(args: &Args, scene: &Scene) -> Result<Dispatch, Failure> {
@@ -132,7 +149,11 @@ fn statement(args: &Args, scene: &Scene) -> Result<Dispatch, Failure> {
 /// # Errors
 /// As [`signing::carry_out`].
 pub fn deliver(args: &DeliverArgs, ctx: &Context) -> Result<(), Failure> {
-    signing::run(ctx, &args.event, |scene| {
+    let ring = Keyring::read(ctx, &args.event.keys)?;
+    let mut before = None;
+    let done = signing::carry_out(ctx, &args.event, ring, |scene| {
+        let shipment = scene.state.shipments.get(&args.shipment);
+        before = shipment.and_then(|shipment| shipment.deliveries.last()).map(|last| last.index);
         let party = scene.actor(&[])?;
         let sends = party == args.shipment.giver;
         let delivery = Delivery {
@@ -143,5 +164,10 @@ pub fn deliver(args: &DeliverArgs, ctx: &Context) -> Result<(), Failure> {
         };
         let capacity = if sends { Capacity::Holder } else { Capacity::Carrier };
         Ok(Plan::by(delivery, capacity, &party))
-    })
+    })?;
+    done.report(ctx, &[])?;
+    if let (Some(entry), Some(_)) = (before, done.new_entry()) {
+        ctx.note("note.delivered-before", &[("shipment", &args.shipment), ("index", &entry)]);
+    }
+    Ok(())
 }

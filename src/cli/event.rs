@@ -94,14 +94,13 @@ fn sign(args: &SignArgs, ctx: &Context) -> Result<(), Failure> {
         None => file.write(&args.file, Existing::Replace)?,
     }
     let signed: Vec<String> = added.iter().map(signer_name).collect();
-    let missing = file.signed()?.into_iter().filter(|(_, good)| good.is_none());
-    let missing: Vec<String> = missing.map(|(signer, _)| signer_name(&signer)).collect();
-    let mut text = ctx.say("event.signed", &[("who", &signed.join(", "))]);
+    let missing = signing::unsigned(&file)?;
+    let mut text = ctx.say("event.signed", &[("who", &signing::names(ctx, &added))]);
     text.push('\n');
-    if !missing.is_empty() {
-        text += &ctx.say("done.unsigned", &[("who", &missing.join(", "))]);
-        text.push('\n');
-    }
+    let path = args.out.as_ref().unwrap_or(&args.file);
+    text += &signing::next(ctx, signing::kind_of(&file)?, &missing, path);
+    text.push('\n');
+    let missing: Vec<String> = missing.iter().map(signer_name).collect();
     ctx.answer(&json!({ "signed": signed, "unsigned": missing }), &text)
 }
 

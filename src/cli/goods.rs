@@ -1,5 +1,7 @@
 //! Which goods a command is about: by gift, or by item with the oldest gifts first.
 
+use std::collections::BTreeSet;
+
 use super::failure::Failure;
 use super::words::{GiftLine, GiftPortion, text};
 use crate::model::event::{Goods, Line, Portion, UnitChoice};
@@ -7,6 +9,9 @@ use crate::model::ident::Handle;
 use crate::model::state::{Account, Book, Gift, State};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
+
+/// The most items that are named where there is none of the one asked for.
+const NAMED_MAX: usize = 5;
 
 /// How goods are named on the command line.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -58,7 +63,7 @@ impl GoodsArgs {
     ///
     /// # Errors
     /// `usage/no-goods`, `gift/unknown`, `line/unknown`, `unit/unknown`, `goods/ambiguous`,
-    /// `balance/exceeded`.
+    /// `goods/no-such-item`, `goods/no-such-unit`, `balance/exceeded`.
     pub fn choose(&self, stock: &Stock) -> Result<Vec<Portion>, Failure> {
         let mut portions = Vec::new();
         for wanted in &self.gifts {
@@ -132,7 +137,8 @@ impl GoodsArgs {
         let mut gifts: Vec<&Gift> = stock.state.gifts.values().collect();
         gifts.sort_by_key(|gift| gift.entries[0]);
         let mut left = quantity;
-        for gift in gifts {
+        let mut found = false;
+        for gift in &gifts {
             let of = GiftLine { gift: (&gift.id).into(), line: None };
             for pile in self.piles(stock, &of)? {
                 if pile.line.item != *item || left == 0 {
@@ -140,8 +146,21 @@ impl GoodsArgs {
                 }
                 let part = left.min(pile.there);
                 left -= part;
+                found = true;
                 portions.push(Portion::new(pile.goods, part));
             }
+        }
+        let there = if found { BTreeSet::new() } else { there(stock, &gifts) };
+        if !there.is_empty() {
+            let mut names: Vec<String> = there.iter().take(NAMED_MAX).cloned().collect();
+            if there.len() > NAMED_MAX {
+                names.push("...".to_owned());
+            }
+            let failure = match &self.unit {
+                None => Failure::refused("goods/no-such-item"),
+                Some(unit) => Failure::refused("goods/no-such-unit").with("unit", unit),
+            };
+            return Err(failure.with("item", item).with("there", names.join(", ")));
         }
         if left > 0 {
             return Err(Violation::new(Code::BalanceExceeded, quantity - left, quantity).into());
@@ -212,6 +231,23 @@ impl GoodsArgs {
         }
         Err(Failure::from(Code::UnitUnknown).with("expected", &line.unit).with("found", unit))
     }
+}
+
+/// The items of which there is anything, each with its unit.
+fn there(stock: &Stock, gifts: &[&Gift]) -> BTreeSet<String> {
+    let item = |gift: &Gift, account: &Account| {
+        let line = gift.donation.line(account.line)?;
+        let loose = gift.loose_units.get(&line.number).filter(|_| account.book == Book::Loose);
+        Some(format!("{} ({})", line.item, loose.unwrap_or(&line.unit)))
+    };
+    let of = |gift: &&Gift| -> Vec<String> {
+        let here = gift
+            .accounts
+            .iter()
+            .filter(|(account, quantity)| *quantity > 0 && (stock.place)(gift, account));
+        here.filter_map(|(account, _)| item(gift, account)).collect()
+    };
+    gifts.iter().flat_map(of).collect()
 }
 
 /// The line's unit in which a portion is counted, for people.

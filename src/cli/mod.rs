@@ -124,9 +124,10 @@ fn tell(failure: &Failure, language: Language, json: bool) -> u8 {
     let (message, hint) = (failure.message(language), failure.hint(language));
     // Where even this cannot be written, the exit code is left.
     let mut err = anstream::stderr();
-    let _ = writeln!(err, "giftproof: error: {message} [{}]", failure.code);
+    let say = |key| language.say(key, &[]);
+    let _ = writeln!(err, "giftproof: {} {message} [{}]", say("told.error"), failure.code);
     if let Some(hint) = &hint {
-        let _ = writeln!(err, "giftproof: hint: {hint}");
+        let _ = writeln!(err, "giftproof: {} {hint}", say("told.hint"));
     }
     if json {
         let error = serde_json::json!({ "code": failure.code, "message": message, "hint": hint });

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::context::{Context, columns};
 use super::failure::Failure;
 use super::init::KeyWord;
+use super::keyring::Keyring;
 use super::signing::{self, EventArgs, Plan, Scene, Signing};
 use super::words::{choice, text};
 use crate::model::date::Date;
@@ -130,7 +131,7 @@ impl Command {
     /// As [`signing::carry_out`].
     pub fn run(&self, ctx: &Context) -> Result<(), Failure> {
         match self {
-            Self::Enroll(args) => signing::run(ctx, &args.event, |scene| enroll(args, scene)),
+            Self::Enroll(args) => enroll(args, ctx),
             Self::AddKey(args) => signing::run(ctx, &args.event, |scene| add_key(args, scene)),
             Self::Rotate(args) => signing::run(ctx, &args.event, |scene| rotate(args, scene)),
             Self::Revoke(args) => signing::run(ctx, &args.event, |scene| revoke(args, scene)),
@@ -144,11 +145,31 @@ impl Command {
     }
 }
 
+/// Enrolls a party, and warns where more registrars have to vouch for it.
+fn enroll(args: &EnrollArgs, ctx: &Context) -> Result<(), Failure> {
+    let ring = Keyring::read(ctx, &args.event.keys)?;
+    let vouched = args.roles.iter().any(|role| role.is_vouched());
+    let (mut vouchers, mut threshold) = (0, 0);
+    let done = signing::carry_out(ctx, &args.event, ring, |scene| {
+        let plan = enrolment(args, vouched, scene)?;
+        vouchers = plan.signers_as(Capacity::Registrar);
+        threshold = usize::from(scene.state.parties.threshold);
+        Ok(plan)
+    })?;
+    done.report(ctx, &[])?;
+    if vouched && vouchers < threshold && done.new_entry().is_some() {
+        let places: [(&str, &dyn std::fmt::Display); 3] =
+            [("who", &args.handle), ("count", &vouchers), ("threshold", &threshold)];
+        ctx.note("note.provisional", &places);
+    }
+    Ok(())
+}
+
 fn given(key: Option<&KeyWord>) -> Result<Option<KeyBytes>, Failure> {
     key.map(KeyWord::key).transpose()
 }
 
-fn enroll(args: &EnrollArgs, scene: &Scene) -> Result<Plan, Failure> {
+fn enrolment(args: &EnrollArgs, vouched: bool, scene: &Scene) -> Result<Plan, Failure> {
     let key = scene.new_key(given(args.public_key.as_ref())?)?;
     let statement = PartyEnrolled {
         handle: args.handle.clone(),
@@ -162,7 +183,7 @@ fn enroll(args: &EnrollArgs, scene: &Scene) -> Result<Plan, Failure> {
         key,
     };
     let mut signers = vec![Signing::key(Capacity::NewKey, Some(&args.handle), key)];
-    signers.extend(admission(scene, args.roles.iter().any(|role| role.is_vouched())));
+    signers.extend(admission(scene, vouched));
     Ok(Plan::new(statement, signers))
 }
 

@@ -73,6 +73,9 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
 
 fn online(args: &Args, ctx: &Context, ring: Keyring, id: &ShipmentId) -> Result<(), Failure> {
     let done = signing::carry_out(ctx, &args.event, ring, |scene| {
+        if let Some(received) = super::shipment::received(scene.state, id) {
+            return Err(received);
+        }
         let taker = scene.actor(&[&id.giver])?;
         let arrivals = if args.goods.is_empty() {
             let sheet = Sheet::of_state(scene.state, id)?;
@@ -107,6 +110,10 @@ fn offline(
     let (Some(key), None) = (keys.next(), keys.next()) else {
         return Err(Failure::new("usage/one-key"));
     };
+    let takers = file.keys_of(&sheet.taker)?;
+    if !takers.is_empty() && !takers.contains(&key) {
+        return Err(Failure::refused("key/not-takers").with("who", &sheet.taker));
+    }
     let receipt = receipt(args, Some(sheet.shipment.clone()), arrivals(args, ctx, sheet)?)?;
     let mut nonce = [0; 16];
     random().fill_bytes(&mut nonce);

@@ -7,25 +7,27 @@
 //! ```
 //!
 //! The entries are those of the ledger, byte for byte: the dispatches, what was received of them
-//! before, the donations that they carry, and the enrolments of whoever is named.
+//! before, the donations that they carry, the enrolments of whoever is named, and all that the ledger
+//! says of the taker's keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::context::{Context, columns};
-use super::event_file::{decode_entries, encode_entries, read_json, write_json};
-use super::failure::Failure;
+use super::event_file::{decode_entries, encode_entries, read_json};
+use super::failure::{Failure, file_failed};
 use super::goods::{spoken, unit_name};
-use crate::bundle::Existing;
+use crate::bundle::{Existing, OutputFile};
 use crate::ledger::Ledger;
 use crate::model::entry::Entry;
 use crate::model::event::{
     Arrival, Dispatch, Donation, Goods, Kind, Purpose, Receipt, Statement, UnitChoice,
 };
 use crate::model::hash::{EventHash, LeafHash};
-use crate::model::ident::{GiftId, Handle, ShipmentId};
+use crate::model::ident::{GiftId, Handle, KeyBytes, ShipmentId};
 use crate::model::signature::{Signature, verify_at_gate};
 use crate::model::state::{Book, State, Whereabouts};
 use crate::model::violation::Code;
@@ -128,12 +130,21 @@ impl Sheet {
     }
 }
 
+/// Why a shipment cannot be received: all of it was, before. None where something is on its way.
+pub fn received(state: &State, id: &ShipmentId) -> Option<Failure> {
+    let last = state.shipments.get(id)?.receipts.last()?.index;
+    let nothing_left = Sheet::of_state(state, id).is_ok_and(|sheet| sheet.rows.is_empty());
+    let failure = || Failure::refused("shipment/received").with("shipment", id).with("index", last);
+    nothing_left.then(failure)
+}
+
 /// A shipment with the entries that it rests on.
 #[derive(Clone, Debug)]
 pub struct ShipmentFile {
     /// The ledger that it is of.
     pub genesis: LeafHash,
-    shipment: ShipmentId,
+    /// Which it is.
+    pub shipment: ShipmentId,
     /// The ledger's entries, byte for byte.
     pub entries: Vec<Entry>,
 }
@@ -177,6 +188,12 @@ impl ShipmentFile {
             }
         }
         indexes.extend(named.iter().filter_map(|who| Some(state.parties.get(who)?.enrolled_at)));
+        let taker = state.parties.get(&shipment.taker);
+        let keys = taker.iter().flat_map(|taker| &taker.keys).filter_map(|key| {
+            let record = state.parties.key(key)?;
+            Some([Some(record.since), record.ended])
+        });
+        indexes.extend(keys.flatten().flatten());
         let entries = indexes.into_iter().map(|index| ledger.entry(index));
         let entries = entries.collect::<Result<_, _>>()?;
         Ok(Self { genesis: state.genesis, shipment: id.clone(), entries })
@@ -213,18 +230,56 @@ impl ShipmentFile {
         Ok(file)
     }
 
-    /// Writes the file.
+    /// Begins a file, before it is known what will be in it.
+    ///
+    /// # Errors
+    /// When it exists, or cannot be made.
+    pub fn begin(path: &Path) -> Result<OutputFile, Failure> {
+        OutputFile::create(path, Existing::Refuse).map_err(|error| file_failed(path, &error))
+    }
+
+    /// Writes the file that was begun at `path`.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, path: &Path, existing: Existing) -> Result<(), Failure> {
+    pub fn write_to(&self, mut file: OutputFile, path: &Path) -> Result<(), Failure> {
         let written = Written {
             format: FORMAT.to_owned(),
             genesis: self.genesis.to_string(),
             shipment: self.shipment.to_string(),
             entries: encode_entries(&self.entries),
         };
-        write_json(path, &written, existing)
+        let mut bytes = serde_json::to_vec_pretty(&written).expect("string keys and no floats");
+        bytes.push(b'\n');
+        let end = file.write_all(&bytes).and_then(|()| file.commit());
+        end.map_err(|error| file_failed(path, &error))
+    }
+
+    /// The keys that a party may sign with by these entries; none where they do not say.
+    ///
+    /// # Errors
+    /// Where an entry's bytes are no event.
+    pub fn keys_of(&self, party: &Handle) -> Result<BTreeSet<KeyBytes>, Failure> {
+        let mut keys = BTreeSet::new();
+        for entry in &self.entries {
+            match entry.event.clone().open(&self.genesis)?.statement {
+                Some(Statement::PartyEnrolled(enrolled)) if enrolled.handle == *party => {
+                    keys.insert(enrolled.key);
+                }
+                Some(Statement::KeyAdded(added)) if added.handle == *party => {
+                    keys.insert(added.key);
+                }
+                Some(Statement::KeyRotated(rotated)) if rotated.handle == *party => {
+                    keys.remove(&rotated.old);
+                    keys.insert(rotated.new);
+                }
+                Some(Statement::KeyRevoked(revoked)) if revoked.handle == *party => {
+                    keys.remove(&revoked.key);
+                }
+                _ => {}
+            }
+        }
+        Ok(keys)
     }
 
     /// What is on its way by these entries: what was dispatched, without what was received before.
@@ -386,8 +441,8 @@ impl Command {
                 ctx.answer(&sheet, &sheet.text(ctx))
             }
             Self::File(args) => {
-                ShipmentFile::of(&ctx.open()?, &args.shipment)?
-                    .write(&args.file, Existing::Refuse)?;
+                let file = ShipmentFile::of(&ctx.open()?, &args.shipment)?;
+                file.write_to(ShipmentFile::begin(&args.file)?, &args.file)?;
                 let text = ctx.say("done.shipment-file", &[("path", &args.file.display())]);
                 ctx.answer(&serde_json::json!({ "shipment_file": args.file }), &(text + "\n"))
             }

@@ -4,7 +4,7 @@
 //! Users name key files, not parties: whose a key is, the ledger knows.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use serde_json::{Value, json};
@@ -13,19 +13,20 @@ use super::context::{Context, now, random};
 use super::event_file::{EventFile, signer_name};
 use super::failure::Failure;
 use super::keyring::Keyring;
+use super::shipment::ShipmentFile;
 use super::words::{self, DocumentWord};
 use crate::bundle::Existing;
 use crate::ledger::Ledger;
 use crate::model::date::Date;
 use crate::model::draft::Draft;
 use crate::model::entry::Entry;
-use crate::model::event::{Anchor, Capacity, Identity, Kind, Reason, Statement};
+use crate::model::event::{Anchor, Capacity, Identity, Kind, Reason, Receipt, Signer, Statement};
 use crate::model::hash::EventHash;
 use crate::model::ident::{GiftId, Handle, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::model::state::{Gift, Owner, State};
 use crate::model::violation::{Code, Violation};
-use crate::writer::Writer;
+use crate::writer::{Refused, Writer};
 
 /// What every command that makes an event understands.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -81,6 +82,11 @@ impl Plan {
         Self::new(statement, vec![Signing::party(capacity, party)])
     }
 
+    /// How many sign in this capacity.
+    pub fn signers_as(&self, capacity: Capacity) -> usize {
+        self.signers.iter().filter(|signer| signer.capacity == capacity).count()
+    }
+
     /// A statement with all who sign it.
     pub fn new(statement: impl Into<Statement>, signers: Vec<Signing>) -> Self {
         Self { statement: statement.into(), signers }
@@ -96,12 +102,26 @@ pub struct Scene<'a> {
     args: &'a EventArgs,
 }
 
-impl Scene<'_> {
+impl<'a> Scene<'a> {
+    /// # Errors
+    /// `registrar/unknown` where `--registrar` names somebody who is none.
+    fn new(state: &'a State, ring: &'a Keyring, args: &'a EventArgs) -> Result<Self, Failure> {
+        let handles = || state.parties.registrars.iter().map(|registrar| &registrar.handle);
+        match args.registrars.iter().find(|named| !handles().any(|handle| handle == *named)) {
+            None => Ok(Self { state, ring, args }),
+            Some(unknown) => {
+                let known: Vec<&str> = handles().map(Handle::as_str).collect();
+                let failure = Failure::refused("registrar/unknown").with("found", unknown);
+                Err(failure.with("known", known.join(", ")))
+            }
+        }
+    }
+
     /// Whose key is at hand, or who is named with `--as`; where these are several, the one that is
     /// not among `besides`.
     ///
     /// # Errors
-    /// `signer/nobody`, `signer/several`.
+    /// `signer/no-key-given`, `signer/registrar`, `signer/nobody`, `signer/several`.
     pub fn actor(&self, besides: &[&Handle]) -> Result<Handle, Failure> {
         let mut parties = self.parties();
         if parties.len() > 1 {
@@ -109,11 +129,26 @@ impl Scene<'_> {
         }
         match parties.len() {
             1 => Ok(parties.into_iter().next().expect("there is one")),
-            0 => Err(Failure::refused("signer/nobody")),
+            0 => Err(self.nobody()),
             _ => {
                 let names: Vec<&str> = parties.iter().map(Handle::as_str).collect();
                 Err(Failure::new("signer/several").with("who", names.join(", ")))
             }
+        }
+    }
+
+    /// Why there is no party to act.
+    fn nobody(&self) -> Failure {
+        if self.args.keys.is_empty() {
+            return Failure::refused("signer/no-key-given");
+        }
+        let registrar = |key| match self.state.parties.key(&key).map(|record| &record.owner) {
+            Some(Owner::Registrar(handle)) => Some(handle),
+            _ => None,
+        };
+        match self.ring.public().find_map(registrar) {
+            Some(handle) => Failure::refused("signer/registrar").with("who", handle),
+            None => Failure::refused("signer/nobody"),
         }
     }
 
@@ -170,11 +205,29 @@ impl Scene<'_> {
     /// The key that comes in with this event: the one given, or the one at hand that is nobody's.
     ///
     /// # Errors
-    /// `key/no-new`.
+    /// `key/no-new`, `key/has-owner`.
     pub fn new_key(&self, given: Option<KeyBytes>) -> Result<KeyBytes, Failure> {
         let nobodys = |key: &KeyBytes| self.state.parties.key(key).is_none();
         let found = given.or_else(|| self.ring.public().find(nobodys));
-        found.ok_or_else(|| Failure::new("key/no-new"))
+        found.ok_or_else(|| self.no_new_key())
+    }
+
+    /// No key at hand is new: a party's key that was given for one has that party already.
+    fn no_new_key(&self) -> Failure {
+        let owned = self.ring.public().find_map(|key| {
+            let record = self.state.parties.key(&key)?;
+            match &record.owner {
+                Owner::Party(handle) => Some((key, handle, record.since)),
+                _ => None,
+            }
+        });
+        match owned {
+            None => Failure::new("key/no-new"),
+            Some((key, handle, since)) => Failure::new("key/has-owner")
+                .with("key", key)
+                .with("who", handle)
+                .with("index", since),
+        }
     }
 
     /// The gift's own key, where it is at hand.
@@ -257,7 +310,7 @@ pub struct Done {
 
 enum End {
     Recorded { index: u64, already: bool },
-    Drafted { path: PathBuf, unsigned: Vec<String> },
+    Drafted { path: PathBuf, unsigned: Vec<Signer> },
 }
 
 /// Makes an event of a plan, signs it with the keys at hand and submits it; or writes it to the
@@ -279,7 +332,7 @@ pub fn carry_out(
             ring.add(ctx.operator()?);
         }
         let ledger = ctx.open()?;
-        let scene = Scene { state: ledger.state(), ring: &ring, args };
+        let scene = Scene::new(ledger.state(), &ring, args)?;
         let mut file = scene.event(plan(&scene)?)?;
         file.context = context_of(&file, &ledger)?;
         return write_draft(file, path);
@@ -287,7 +340,7 @@ pub fn carry_out(
     ring.add(ctx.operator()?);
     let writer = ctx.open_writer()?;
     let file = writer.with_state(|state| {
-        let scene = Scene { state, ring: &ring, args };
+        let scene = Scene::new(state, &ring, args)?;
         plan(&scene).and_then(|plan| scene.event(plan))
     })?;
     let done = submit(ctx, &writer, file, &ring, "signer/no-key")?;
@@ -308,7 +361,7 @@ pub fn submit(
 ) -> Result<Done, Failure> {
     let unsigned = unsigned(&file)?;
     if !unsigned.is_empty() {
-        return Err(Failure::refused(incomplete).with("who", unsigned.join(", ")));
+        return Err(Failure::refused(incomplete).with("who", names(ctx, &unsigned)));
     }
     let (event, kind) = (file.frame.hash(&file.genesis), kind_of(&file)?);
     if writer.genesis() != file.genesis {
@@ -320,7 +373,13 @@ pub fn submit(
             let new_key = new_key.ok_or_else(|| Failure::new("usage/no-new-operator-key"))?;
             writer.rotate_operator(file.complete()?, SecretKey::from_seed(new_key.seed()))?
         }
-        _ => writer.submit(file.complete()?)?,
+        statement => {
+            let told = |refused| match &statement {
+                Statement::Receipt(receipt) => received_before(writer, receipt, refused),
+                _ => Failure::from(refused),
+            };
+            writer.submit(file.complete()?).map_err(told)?
+        }
     };
     if accepted.signatures_differ {
         ctx.note("note.signatures-differ", &[]);
@@ -332,23 +391,63 @@ pub fn submit(
     Ok(Done { event, kind, end })
 }
 
+/// A receipt of a shipment of which nothing is left is told by what came before it.
+fn received_before(writer: &Writer, receipt: &Receipt, refused: Refused) -> Failure {
+    let exceeded = matches!(&refused,
+        Refused::Violation(violation) if violation.code == Code::BalanceExceeded);
+    let failure = Failure::from(refused);
+    match &receipt.shipment {
+        Some(id) if exceeded => {
+            writer.with_state(|state| super::shipment::received(state, id)).unwrap_or(failure)
+        }
+        _ => failure,
+    }
+}
+
 /// Writes an event for others to sign.
 ///
 /// # Errors
 /// When the file cannot be written, or exists.
-pub fn write_draft(file: EventFile, path: &std::path::Path) -> Result<Done, Failure> {
+pub fn write_draft(file: EventFile, path: &Path) -> Result<Done, Failure> {
     file.write(path, Existing::Refuse)?;
     let event = file.frame.hash(&file.genesis);
     let end = End::Drafted { path: path.to_owned(), unsigned: unsigned(&file)? };
     Ok(Done { event, kind: kind_of(&file)?, end })
 }
 
-fn unsigned(file: &EventFile) -> Result<Vec<String>, Failure> {
-    let missing = |(signer, good): &(_, Option<bool>)| good.is_none().then(|| signer_name(signer));
-    Ok(file.signed()?.iter().filter_map(missing).collect())
+/// Who has yet to sign.
+///
+/// # Errors
+/// Where the bytes are no event.
+pub fn unsigned(file: &EventFile) -> Result<Vec<Signer>, Failure> {
+    let missing = |(signer, good): (Signer, Option<bool>)| good.is_none().then_some(signer);
+    Ok(file.signed()?.into_iter().filter_map(missing).collect())
 }
 
-fn kind_of(file: &EventFile) -> Result<Kind, Failure> {
+/// What is to be done next with an event in a file.
+pub fn next(ctx: &Context, kind: Kind, unsigned: &[Signer], path: &Path) -> String {
+    if !unsigned.is_empty() {
+        return ctx.say("done.unsigned", &[("who", &names(ctx, unsigned))]);
+    }
+    let begins = kind == Kind::LedgerCreated;
+    ctx.say(if begins { "next.begin" } else { "next.submit" }, &[("path", &path.display())])
+}
+
+/// Signers for people, in the words in which `event show` names them.
+pub fn names(ctx: &Context, signers: &[Signer]) -> String {
+    let name = |signer: &Signer| {
+        let key = || signer.key.to_string();
+        let who = signer.party.as_ref().map_or_else(key, Handle::to_string);
+        format!("{who} ({})", ctx.language.word(signer.capacity.word()))
+    };
+    signers.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// Of which kind it is.
+///
+/// # Errors
+/// `event/unknown-kind`.
+pub fn kind_of(file: &EventFile) -> Result<Kind, Failure> {
     Kind::from_number(file.frame.kind).ok_or_else(|| Failure::new("event/unknown-kind"))
 }
 
@@ -356,12 +455,18 @@ fn kind_of(file: &EventFile) -> Result<Kind, Failure> {
 fn context_of(file: &EventFile, ledger: &Ledger) -> Result<Vec<Entry>, Failure> {
     let (head, statement) = file.open()?;
     let mut words = BTreeSet::new();
-    collect_words(&json!([head, statement]), &mut words);
+    collect_words(&json!([head, &statement]), &mut words);
     let state = ledger.state();
     let parties = state.parties.iter().filter(|party| words.contains(party.handle.as_str()));
     let mut indexes: BTreeSet<u64> = parties.map(|party| party.enrolled_at).collect();
     let gifts = words.iter().filter_map(|word| word.parse::<EventHash>().ok());
     indexes.extend(gifts.filter_map(|gift| Some(state.gifts.get(&gift)?.entries[0])));
+    if let Statement::Receipt(Receipt { shipment: Some(id), .. }) = &statement
+        && state.shipments.contains_key(id)
+    {
+        let sent = ShipmentFile::of(ledger, id)?.entries;
+        indexes.extend(sent.iter().map(|entry| entry.header.index));
+    }
     let entries = indexes.into_iter().take(super::event_file::CONTEXT_MAX);
     entries.map(|index| Ok(ledger.entry(index)?)).collect()
 }
@@ -381,6 +486,14 @@ impl Done {
     /// The gift that a donation begins.
     pub fn gift(&self) -> Option<GiftId> {
         (self.kind == Kind::Donation).then(|| GiftId::from(&self.event))
+    }
+
+    /// The entry that it became with this command.
+    pub fn new_entry(&self) -> Option<u64> {
+        match self.end {
+            End::Recorded { index, already: false } => Some(index),
+            _ => None,
+        }
     }
 
     /// Tells what became of the event; `more` are fields and lines of the command's own.
@@ -412,12 +525,10 @@ impl Done {
             }
             End::Drafted { path, unsigned } => {
                 value["draft"] = json!(path);
-                value["unsigned"] = json!(unsigned);
+                value["unsigned"] = json!(unsigned.iter().map(signer_name).collect::<Vec<_>>());
                 text += &ctx.say("done.drafted", &[("kind", &kind), ("path", &path.display())]);
-                if !unsigned.is_empty() {
-                    text.push('\n');
-                    text += &ctx.say("done.unsigned", &[("who", &unsigned.join(", "))]);
-                }
+                text.push('\n');
+                text += &next(ctx, self.kind, unsigned, path);
             }
         }
         text.push('\n');

@@ -2,6 +2,7 @@
 //! reasons.
 
 use std::fs;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -88,10 +89,13 @@ impl FromStr for GiftPortion {
 /// A whole number; commas and underscores between the digits are for people.
 ///
 /// # Errors
-/// `quantity/malformed`.
+/// `quantity/malformed`, `quantity/too-large`.
 pub fn parse_quantity(typed: &str) -> Result<u64, Malformed> {
     let digits: String = typed.chars().filter(|c| !matches!(c, ',' | '_' | '，')).collect();
-    digits.parse().map_err(|_| Malformed::new("quantity/malformed"))
+    digits.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => Malformed::new("quantity/too-large"),
+        _ => Malformed::new("quantity/malformed"),
+    })
 }
 
 /// `hospital-a=16000`, or `hospital-a` for all of the line.
@@ -240,6 +244,9 @@ mod tests {
         assert_eq!(document.document().unwrap().number.as_str(), "SF123");
         let second = part("2/3").unwrap();
         assert_eq!((second.number, second.of), (2, 3));
+        let quantity = |typed| parse_quantity(typed).unwrap_err().code;
+        assert_eq!(quantity("18446744073709551616"), "quantity/too-large");
+        assert_eq!(quantity("-5"), "quantity/malformed");
         assert_eq!("gift1:x".parse::<GiftLine>().unwrap_err().code, "line/number");
     }
 

@@ -26,6 +26,7 @@ impl Language {
         static ENGLISH: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
             read(&[
                 include_str!("en.toml"),
+                include_str!("guide.en.toml"),
                 include_str!("verdict.en.toml"),
                 include_str!("demo.en.toml"),
             ])
@@ -33,6 +34,7 @@ impl Language {
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
             read(&[
                 include_str!("zh.toml"),
+                include_str!("guide.zh.toml"),
                 include_str!("verdict.zh.toml"),
                 include_str!("demo.zh.toml"),
             ])
