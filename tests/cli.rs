@@ -412,7 +412,7 @@ fn both_languages_and_programs_are_told_the_same() {
         (String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
     };
     assert!(said("C", "donate --help").0.contains("Example:\n  giftproof donate"));
-    assert!(said("zh_CN.UTF-8", "donate --help").0.contains("示例：\n  giftproof donate"));
+    assert!(said("zh_CN.UTF-8", "donate --help").0.contains("示例:\n  giftproof donate"));
     assert!(said("zh_CN.UTF-8", "donate --help --lang en").0.contains("Example:"));
     assert!(said("C", "--lang zh party enroll --help").0.contains("参与方"));
 

@@ -187,3 +187,57 @@ fn signers_are_named_in_one_way_and_told_what_comes_next() {
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["signed"][0], "registry-a (registrar)");
 }
+
+#[test]
+fn what_is_allowed_is_listed_where_something_else_was_typed() {
+    let desk = Desk::with_ledger();
+    let gift = desk.donate();
+    let dispose = format!("dispose --gift {gift}=1 --key red-cross.key --fate");
+    desk.refused("charity", &format!("{dispose} eaten"), "usage/not-a-choice", 2);
+    let told = |language, line: &str| said(&desk, "charity", language, line, 2).1;
+    holds(&told("en", &format!("{dispose} eaten")), "one of: lost, destroyed, expired, sold, lent");
+    holds(&told("zh", &format!("{dispose} eaten")), "可选：lost");
+    desk.refused("charity", "party enrol", "usage/not-a-command", 2);
+    holds(&told("en", "party enrol"), "one of: enroll, add-key, ");
+    holds(&told("en", "key"), "one of: new, show");
+    let donate = "donate --item a --unit b --key red-cross.key";
+    desk.refused("charity", &format!("{donate} --quantity -5"), "quantity/zero", 2);
+    let day = |day: &str| format!("{donate} --quantity 5 --on {day}");
+    desk.refused("charity", &day("2026-02-30"), "date/no-such-day", 2);
+    desk.refused("charity", &day("30.02.2026"), "date/malformed", 2);
+    desk.refused("charity", "key new none/x.key --unencrypted", "file/no-folder", 2);
+}
+
+#[test]
+fn a_new_ledger_tells_of_its_trust_file_and_takes_only_its_registrars_keys() {
+    let desk = Desk::with_ledger();
+    let new = |more: &str| {
+        format!(
+            "init --ledger new --operator-key second.key --origin ledger.example/new \
+             --operator Office --registrar registry-a:A:registry-a.pub \
+             --registrar registry-b:B:registry-b.pub --registrar-key registry-a.key \
+             --registrar-key registry-b.key {more}"
+        )
+    };
+    desk.run("office", "key new second.key --unencrypted");
+    let refused = |more: &str, code: &str, exit| {
+        desk.refused("office", &new(more), code, exit);
+        assert!(!desk.path("office").join("new").exists());
+    };
+    refused("--registrar-key ../charity/stranger.key", "registrar/other-key", 1);
+    refused("--trust none/my.trust", "file/no-folder", 2);
+    refused("--trust operator.key", "file/exists", 2);
+    holds(&desk.run("office", &new("--trust my.trust")), "trust file written to my.trust");
+    assert!(desk.path("office").join("my.trust").exists());
+}
+
+#[test]
+fn a_slip_says_what_it_is() {
+    let desk = Desk::with_ledger();
+    let donate = "donate --item masks --quantity 5 --unit piece --key red-cross.key";
+    let slip = desk.run("charity", &format!("{donate} --slip slip.key"));
+    let pem = fs::read_to_string(desk.path("charity").join("slip.key")).unwrap();
+    holds(&slip, &format!("for the donor; keep it secret (also in slip.key):\n{}", pem.trim_end()));
+    let (recorded, _) = said(&desk, "charity", "zh", donate, 0);
+    holds(&recorded, &format!("已记入账本，第 {} 条", desk.size() - 1));
+}

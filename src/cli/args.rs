@@ -3,6 +3,7 @@
 //! The text of an argument stands under `help.<command>.<argument>`, for example
 //! `help.party-enroll.handle`; what many commands share stands under `help.shared`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::Resettable;
@@ -268,8 +269,23 @@ fn localise_arg(arg: clap::Arg, language: Language, command: &str) -> clap::Arg 
     if takes_value { arg.hide_possible_values(true).hide_default_value(true) } else { arg }
 }
 
-/// What somebody typed that the command line does not understand.
-pub fn misunderstood(error: &clap::Error) -> Failure {
+/// The commands below the last one that these arguments name; empty for those of the program
+/// itself, which are too many for one line.
+pub fn choices(command: &clap::Command, arguments: &[OsString]) -> String {
+    let mut at = command;
+    for argument in arguments.iter().skip(1) {
+        at = at.find_subcommand(argument).unwrap_or(at);
+    }
+    if at.get_name() == command.get_name() {
+        return String::new();
+    }
+    let names: Vec<&str> = at.get_subcommands().map(clap::Command::get_name).collect();
+    names.join(", ")
+}
+
+/// What somebody typed that the command line does not understand; `commands` are the [`choices`]
+/// where a command was to come.
+pub fn misunderstood(error: &clap::Error, commands: &str) -> Failure {
     let malformed = std::error::Error::source(error).and_then(|e| e.downcast_ref::<Malformed>());
     let said = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -278,16 +294,33 @@ pub fn misunderstood(error: &clap::Error) -> Failure {
         None => String::new(),
     };
     let once = said(ContextKind::InvalidArg);
+    let value = said(ContextKind::InvalidValue);
+    let choices = match said(ContextKind::ValidValue) {
+        values if values.is_empty() => commands.to_owned(),
+        values => values,
+    };
     let code = match (malformed, error.kind()) {
+        (Some(malformed), _) if malformed.code == "date/malformed" && is_day(&value) => {
+            "date/no-such-day"
+        }
         (Some(malformed), _) => malformed.code,
         (_, ErrorKind::UnknownArgument) => "usage/unknown-argument",
+        (_, ErrorKind::InvalidSubcommand) if !commands.is_empty() => "usage/not-a-command",
         (_, ErrorKind::InvalidSubcommand) => "usage/unknown-command",
         (_, ErrorKind::MissingRequiredArgument) => "usage/missing-argument",
-        (_, ErrorKind::MissingSubcommand) => "usage/missing-command",
-        (_, ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => "usage/missing-command",
+        (_, ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) => {
+            if commands.is_empty() {
+                "usage/missing-command"
+            } else {
+                "usage/which-command"
+            }
+        }
         (_, ErrorKind::ArgumentConflict) if once == said(ContextKind::PriorArg) => "usage/twice",
         (_, ErrorKind::ArgumentConflict) => "usage/conflict",
         (_, ErrorKind::InvalidUtf8) => "usage/not-utf-8",
+        (_, ErrorKind::InvalidValue) if !choices.is_empty() && !value.is_empty() => {
+            "usage/not-a-choice"
+        }
         (_, ErrorKind::InvalidValue | ErrorKind::ValueValidation) => "usage/invalid-value",
         (_, ErrorKind::NoEquals | ErrorKind::TooFewValues | ErrorKind::TooManyValues) => {
             "usage/invalid-value"
@@ -300,10 +333,20 @@ pub fn misunderstood(error: &clap::Error) -> Failure {
     };
     Failure::new(code)
         .with("argument", typed)
-        .with("value", said(ContextKind::InvalidValue))
-        .with("found", said(ContextKind::InvalidValue))
+        .with("value", &value)
+        .with("found", &value)
+        .with("choices", choices)
         .with("other", said(ContextKind::PriorArg))
         .or_say(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "))
+}
+
+/// Whether this is written as a day is.
+fn is_day(typed: &str) -> bool {
+    let place = |(at, letter): (usize, char)| match at {
+        4 | 7 => letter == '-',
+        _ => letter.is_ascii_digit(),
+    };
+    typed.len() == 10 && typed.chars().enumerate().all(place)
 }
 
 #[cfg(test)]

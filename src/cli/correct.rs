@@ -26,7 +26,7 @@ pub struct Args {
     line: Option<u16>,
     #[arg(long, value_name = "TEXT", value_parser = text::<200>, requires = "line")]
     item: Option<Text<200>>,
-    #[arg(long, value_name = "N", value_parser = parse_quantity)]
+    #[arg(long, value_name = "N", value_parser = parse_quantity, allow_negative_numbers = true)]
     quantity: Option<u64>,
     #[arg(long = "lot", value_name = "LOT[@EXPIRY]", value_parser = words::lot, requires = "line")]
     lots: Vec<Lot>,

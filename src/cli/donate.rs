@@ -66,7 +66,7 @@ pub struct Args {
 pub struct LineArgs {
     #[arg(long, value_name = "TEXT", value_parser = text::<200>)]
     item: Option<Text<200>>,
-    #[arg(long, value_name = "N", value_parser = parse_quantity)]
+    #[arg(long, value_name = "N", value_parser = parse_quantity, allow_negative_numbers = true)]
     quantity: Option<u64>,
     #[arg(long, value_name = "TEXT", value_parser = text::<24>)]
     unit: Option<Text<24>>,
@@ -208,7 +208,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         signing::carry_out(ctx, &args.event, ring, |scene| plan(args, lines, own_key, scene));
     let done = match (done, own) {
         (Ok(done), Some(own)) => {
-            let slip = own.slip(args);
+            let slip = own.slip(args, ctx);
             return done.report(ctx, &[("key_file", json!(own.path), slip)]);
         }
         (Err(failure), Some(own)) => {
@@ -235,15 +235,17 @@ impl OwnKey {
         Ok(Self { secret, path: path.to_owned() })
     }
 
-    /// What the donor is handed: the secret, as it stands in the key file.
-    fn slip(&self, args: &Args) -> String {
+    /// What the donor is told: where the secret is; of a slip, the secret itself, as it stands in
+    /// the key file.
+    fn slip(&self, args: &Args, ctx: &Context) -> String {
         if args.slip.is_none() {
-            return String::new();
+            return ctx.say("next.one-time-key", &[("path", &self.path.display())]);
         }
         let pem: Zeroizing<String> =
             keyfile::encode(&self.secret, Protection::Unencrypted, &mut random())
                 .expect("only an empty passphrase is refused");
-        pem.trim_end().to_owned()
+        let head = ctx.say("next.slip", &[("path", &self.path.display())]);
+        format!("{head}\n{}", pem.trim_end())
     }
 
     /// The gift was refused, so its key is of no use.

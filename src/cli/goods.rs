@@ -22,7 +22,7 @@ pub struct GoodsArgs {
     pub all_of: Vec<GiftLine>,
     #[arg(long, value_name = "TEXT", value_parser = text::<200>, requires = "quantity")]
     pub item: Option<Text<200>>,
-    #[arg(long, value_name = "N", value_parser = super::words::parse_quantity)]
+    #[arg(long, value_name = "N", value_parser = super::words::parse_quantity, allow_negative_numbers = true)]
     pub quantity: Option<u64>,
     #[arg(long, value_name = "TEXT", value_parser = text::<24>)]
     pub unit: Option<Text<24>>,

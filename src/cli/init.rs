@@ -141,6 +141,7 @@ impl FromStr for ClockWord {
 /// When keys, files or the folder fail, or the statement contradicts itself.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let mut ring = Keyring::read(ctx, &args.registrar_keys)?;
+    let given: Vec<KeyBytes> = ring.public().collect();
     let operator = match &args.draft {
         Some(_) if ctx.operator_key.is_none() => return Err(Failure::new("usage/no-operator-key")),
         _ => ctx.operator()?,
@@ -153,8 +154,14 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
             EventFile::new(NO_LEAF, draft(statement).frame()?)?
         }
     };
-    if !matches!(file.open()?.1, Statement::LedgerCreated(_)) {
+    let Statement::LedgerCreated(created) = file.open()?.1 else {
         return Err(Failure::refused("genesis/place"));
+    };
+    let registrars = || created.registrars.iter().map(|registrar| registrar.key);
+    if let Some((_, path)) =
+        given.iter().zip(&args.registrar_keys).find(|(key, _)| !registrars().any(|k| k == **key))
+    {
+        return Err(Failure::refused("registrar/other-key").with("path", path.display()));
     }
     file.sign(&ring)?;
     if let Some(path) = &args.draft {
@@ -166,16 +173,31 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     if let Some(mark) = operator.mark.as_ref().filter(|mark| mark.exists()) {
         return Err(Failure::new("operator/used").with("path", mark.display()));
     }
+    // Asked before there is a ledger; inside its folder, which has yet to be made, it is free.
+    if let Some(path) = args.trust.as_ref().filter(|path| !path.starts_with(folder)) {
+        let begun = OutputFile::create(path, Existing::Refuse);
+        drop(begun.map_err(|error| write_failed(path, &error))?);
+    }
     Writer::create(folder, file.complete()?, operator, Clock::System)?.close()?;
     let ledger = Ledger::open(folder)?;
-    if let Some(path) = &args.trust {
-        write_trust(&ledger, path)?;
-    }
+    let trust = args.trust.as_ref().map(|path| (path, write_trust(&ledger, path)));
+    let written = trust.as_ref().filter(|(_, end)| end.is_ok()).map(|(path, _)| path);
     let state = ledger.state();
     let places: [(&str, &dyn std::fmt::Display); 2] =
         [("folder", &folder.display()), ("genesis", &state.genesis)];
-    let answer = json!({ "ledger": folder, "origin": state.origin, "genesis": state.genesis });
-    ctx.answer(&answer, &(ctx.say("done.created", &places) + "\n"))
+    let answer = json!({
+        "ledger": folder, "origin": state.origin, "genesis": state.genesis, "trust": written,
+    });
+    let trust_line = match written {
+        Some(path) => ctx.say("next.trust", &[("path", &path.display())]),
+        None => ctx.say("next.no-trust", &[]),
+    };
+    ctx.answer(&answer, &format!("{}\n{trust_line}\n", ctx.say("done.created", &places)))?;
+    // There is a ledger, so this is no failure of its creation.
+    if let Some((_, Err(failure))) = trust {
+        ctx.note("note.no-trust-file", &[("why", &failure.message(ctx.language))]);
+    }
+    Ok(())
 }
 
 /// Writes the trust file that auditors and donors pin.

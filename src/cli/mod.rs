@@ -81,16 +81,19 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 
 /// Parses; `None` when help or the version was asked for, and given.
 fn parse(arguments: Vec<OsString>, language: Language) -> Result<Option<CommandLine>, Failure> {
-    let matches = match args::command(language).try_get_matches_from(arguments) {
+    let command = args::command(language);
+    let choices = args::choices(&command, &arguments);
+    let misunderstood = |error: &clap::Error| args::misunderstood(error, &choices);
+    let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => {
             let mut out = anstream::stdout();
             let written = write!(out, "{}", error.render().ansi()).and_then(|()| out.flush());
             return written.map(|()| None).map_err(|error| failure::output_failed(&error));
         }
-        Err(error) => return Err(args::misunderstood(&error)),
+        Err(error) => return Err(misunderstood(&error)),
     };
-    CommandLine::from_arg_matches(&matches).map(Some).map_err(|error| args::misunderstood(&error))
+    CommandLine::from_arg_matches(&matches).map(Some).map_err(|error| misunderstood(&error))
 }
 
 /// What an option is given, also on a command line that cannot be parsed: help and errors keep to

@@ -27,7 +27,7 @@ pub enum Command {
 pub struct DeclareArgs {
     #[arg(long, value_name = "TEXT", value_parser = text::<200>)]
     item: Text<200>,
-    #[arg(long, value_name = "N", value_parser = parse_quantity)]
+    #[arg(long, value_name = "N", value_parser = parse_quantity, allow_negative_numbers = true)]
     quantity: Option<u64>,
     #[arg(long, value_name = "TEXT", value_parser = text::<24>)]
     unit: Option<Text<24>>,

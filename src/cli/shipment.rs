@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::{Context, columns};
 use super::event_file::{decode_entries, encode_entries, read_json};
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, write_failed};
 use super::goods::{spoken, unit_name};
 use crate::bundle::{Existing, OutputFile};
 use crate::ledger::Ledger;
@@ -235,7 +235,7 @@ impl ShipmentFile {
     /// # Errors
     /// When it exists, or cannot be made.
     pub fn begin(path: &Path) -> Result<OutputFile, Failure> {
-        OutputFile::create(path, Existing::Refuse).map_err(|error| file_failed(path, &error))
+        OutputFile::create(path, Existing::Refuse).map_err(|error| write_failed(path, &error))
     }
 
     /// Writes the file that was begun at `path`.
@@ -252,7 +252,7 @@ impl ShipmentFile {
         let mut bytes = serde_json::to_vec_pretty(&written).expect("string keys and no floats");
         bytes.push(b'\n');
         let end = file.write_all(&bytes).and_then(|()| file.commit());
-        end.map_err(|error| file_failed(path, &error))
+        end.map_err(|error| write_failed(path, &error))
     }
 
     /// The keys that a party may sign with by these entries; none where they do not say.

@@ -89,9 +89,13 @@ impl FromStr for GiftPortion {
 /// A whole number; commas and underscores between the digits are for people.
 ///
 /// # Errors
-/// `quantity/malformed`, `quantity/too-large`.
+/// `quantity/malformed`, `quantity/zero`, `quantity/too-large`.
 pub fn parse_quantity(typed: &str) -> Result<u64, Malformed> {
     let digits: String = typed.chars().filter(|c| !matches!(c, ',' | '_' | '，')).collect();
+    // What is less than nothing is answered like nothing.
+    if digits.parse::<i64>().is_ok_and(|number| number < 0) {
+        return Err(Malformed::new("quantity/zero"));
+    }
     digits.parse().map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::PosOverflow => Malformed::new("quantity/too-large"),
         _ => Malformed::new("quantity/malformed"),
@@ -246,7 +250,8 @@ mod tests {
         assert_eq!((second.number, second.of), (2, 3));
         let quantity = |typed| parse_quantity(typed).unwrap_err().code;
         assert_eq!(quantity("18446744073709551616"), "quantity/too-large");
-        assert_eq!(quantity("-5"), "quantity/malformed");
+        assert_eq!(quantity("-5"), "quantity/zero");
+        assert_eq!(quantity("5.5"), "quantity/malformed");
         assert_eq!("gift1:x".parse::<GiftLine>().unwrap_err().code, "line/number");
     }
 
