@@ -113,6 +113,8 @@ fn a_receipt_is_shown_row_by_row_beside_what_was_sent() {
     desk.refused("hospital", &format!("{online} --all-accepted"), "shipment/received", 1);
     let (_, told) = said(&desk, "hospital", "en", &format!("{online} --all-accepted"), 1);
     holds(&told, &format!("in entry {index}"));
+    // What was short and came late is named, and is received all the same.
+    desk.run("hospital", &format!("receive red-cross/S-1 --gift {gift}=1 --key hospital-a.key"));
 }
 
 #[test]
@@ -229,6 +231,8 @@ fn a_new_ledger_tells_of_its_trust_file_and_takes_only_its_registrars_keys() {
     refused("--trust operator.key", "file/exists", 2);
     holds(&desk.run("office", &new("--trust my.trust")), "trust file written to my.trust");
     assert!(desk.path("office").join("my.trust").exists());
+    desk.refused("office", "export out.zip --trust my.trust", "file/exists", 2);
+    assert!(!desk.path("office").join("out.zip").exists());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::failure::{Failure, write_failed};
-use super::init::write_trust;
+use super::init::{check_output, write_trust};
 use crate::bundle::{Existing, WriteError};
 use crate::ledger::{Ledger, LedgerError};
 
@@ -45,6 +45,9 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
     let operator = if until == size { None } else { Some(ctx.operator()?) };
     if until == 0 || until > size {
         return Err(Failure::new("export/no-such-size").with("until", until).with("size", size));
+    }
+    if let Some(path) = &args.trust {
+        check_output(path)?;
     }
     let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
     let bar = bar(ctx);

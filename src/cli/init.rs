@@ -175,8 +175,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     }
     // Asked before there is a ledger; inside its folder, which has yet to be made, it is free.
     if let Some(path) = args.trust.as_ref().filter(|path| !path.starts_with(folder)) {
-        let begun = OutputFile::create(path, Existing::Refuse);
-        drop(begun.map_err(|error| write_failed(path, &error))?);
+        check_output(path)?;
     }
     Writer::create(folder, file.complete()?, operator, Clock::System)?.close()?;
     let ledger = Ledger::open(folder)?;
@@ -198,6 +197,15 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         ctx.note("note.no-trust-file", &[("why", &failure.message(ctx.language))]);
     }
     Ok(())
+}
+
+/// Whether a new file can be made here: asked before there is something that stays when it cannot.
+///
+/// # Errors
+/// When it exists, or cannot be made.
+pub fn check_output(path: &Path) -> Result<(), Failure> {
+    let begun = OutputFile::create(path, Existing::Refuse);
+    begun.map(drop).map_err(|error| write_failed(path, &error))
 }
 
 /// Writes the trust file that auditors and donors pin.

@@ -73,11 +73,11 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
 
 fn online(args: &Args, ctx: &Context, ring: Keyring, id: &ShipmentId) -> Result<(), Failure> {
     let done = signing::carry_out(ctx, &args.event, ring, |scene| {
-        if let Some(received) = super::shipment::received(scene.state, id) {
-            return Err(received);
-        }
         let taker = scene.actor(&[&id.giver])?;
         let arrivals = if args.goods.is_empty() {
+            if let Some(received) = super::shipment::received(scene.state, id) {
+                return Err(received);
+            }
             let sheet = Sheet::of_state(scene.state, id)?;
             // Goods that were not sent to the signer are signed for only when they are named.
             if sheet.taker != taker {
