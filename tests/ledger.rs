@@ -54,7 +54,11 @@ impl Author {
     }
 
     pub fn event(&self, statement: impl Into<Statement>, who: &[(Capacity, &str)]) -> SignedEvent {
-        self.sign(&self.world.draft(statement, who), who)
+        let mut draft = self.world.draft(statement, who);
+        if matches!(draft.statement, Statement::Correction(_)) {
+            draft.reason = Some(Reason { code: ReasonCode::Typing, text: text("") });
+        }
+        self.sign(&draft, who)
     }
 
     fn sign(&self, draft: &Draft, who: &[(Capacity, &str)]) -> SignedEvent {
@@ -332,7 +336,10 @@ fn a_refused_event_leaves_no_trace() {
         target_kind: Kind::Donation as u16,
         replacement: Blob::new(Statement::from(item("cafe\u{301}")).to_bytes()).unwrap(),
     };
-    assert_eq!(refused(author.event(correction, &by_taker)), "gate/not-nfc");
+    assert_eq!(refused(author.event(correction.clone(), &by_taker)), "gate/not-nfc");
+    let composed = Blob::new(Statement::from(item("caf\u{e9}")).to_bytes()).unwrap();
+    let without = author.world.draft(Correction { replacement: composed, ..correction }, &by_taker);
+    assert_eq!(refused(author.sign(&without, &by_taker)), "gate/no-reason");
     let mut draft = author.world.draft(item("masks"), &by_taker);
     draft.signed_at = UnixMs(START_MS + 600_001);
     assert_eq!(refused(author.sign(&draft, &by_taker)), "gate/signed-in-future");
