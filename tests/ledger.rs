@@ -15,7 +15,7 @@ use giftproof::model::draft::Draft;
 use giftproof::model::encoding::{Blob, List};
 use giftproof::model::entry::{NO_LEAF, SignedEvent};
 use giftproof::model::event::*;
-use giftproof::model::hash::{LeafHash, NodeHash, empty_root, node_hash};
+use giftproof::model::hash::{EventHash, LeafHash, NodeHash, empty_root, node_hash};
 use giftproof::model::key::{PublicKey, SecretKey};
 use giftproof::model::signature::{Signature, verify};
 use giftproof::model::state::{Recorded, State};
@@ -682,4 +682,37 @@ fn a_genesis_that_breaks_the_rules_makes_no_ledger() {
     let author = Author::new(NO_LEAF);
     let error = create(author.enrolment("red-cross"));
     assert!(matches!(error, WriterError::Ledger(LedgerError::Rules { index: 0, .. })), "{error}");
+}
+
+/// An entry has room for 400 links, an event for 32 KiB.
+#[test]
+fn what_is_too_large_is_refused_at_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let writer =
+        Writer::create_over(store, Some(folder.path()), genesis(), secret("operator"), clock())
+            .unwrap();
+    let author = Author::of(&writer);
+    for name in ["red-cross", "warehouse"] {
+        writer.submit(author.enrolment(name)).unwrap();
+    }
+    let donations = author.donations(400);
+    let accepted = writer.submit_many(donations);
+    let gifts: Vec<EventHash> =
+        accepted.into_iter().map(|accepted| accepted.unwrap().hash).collect();
+    let sent = |count: usize| {
+        let portions: Vec<_> = gifts[..count].iter().map(|gift| (*gift, 1, None, 1)).collect();
+        let id = shipment("red-cross", "S-1");
+        let statement =
+            dispatch(id, "warehouse", Purpose::Transfer, crate::util::portions(&portions));
+        author.event(statement, &[(Capacity::Holder, "red-cross")])
+    };
+    let refused = writer.submit(sent(400)).unwrap_err();
+    assert_eq!(refused.code(), "gate/too-many-subjects");
+    assert!(writer.submit(sent(399)).is_ok());
+
+    let mut event = sent(1);
+    event.frame.body.resize(32_769, 0);
+    assert_eq!(writer.submit(event).unwrap_err().code(), "event/too-large");
+    writer.with_ledger(check_ledger);
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::{Context, columns, now, random};
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, file_failed, read_file};
 use super::keyring;
 use crate::bundle::{Existing, OutputFile};
 use crate::import::{
@@ -82,8 +82,11 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     ctx.answer(&value, &text)
 }
 
+/// A list or a map is not longer than this, in bytes: it is held in memory as a whole.
+const LIST_LEN_MAX: u64 = 256 << 20;
+
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| file_failed(path, &error))
+    read_file(path, LIST_LEN_MAX)
 }
 
 /// What the import would do.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::failure::{Failure, file_failed};
+use super::failure::{Failure, file_failed, read_file};
 use crate::keyfile::{self, KeyFileError, Passphrase};
 use crate::model::ident::KeyBytes;
 use crate::model::key::SecretKey;
@@ -84,13 +84,18 @@ pub fn new_passphrase(ctx: &Context, path: &Path) -> Result<Passphrase, Failure>
     Ok(Passphrase::new(first.to_string()))
 }
 
+/// A passphrase file is not longer than this, in bytes.
+const PASSPHRASE_FILE_LEN_MAX: u64 = 4096;
+
 /// The first line of the file that the environment names.
 fn passphrase_file() -> Result<Option<Passphrase>, Failure> {
     let Some(path) = std::env::var_os(PASSPHRASE_FILE).filter(|path| !path.is_empty()) else {
         return Ok(None);
     };
     let path = PathBuf::from(path);
-    let text = std::fs::read_to_string(&path).map_err(|error| file_failed(&path, &error))?;
+    let bytes = read_file(&path, PASSPHRASE_FILE_LEN_MAX)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::new("file/not-utf-8").with("path", path.display()))?;
     let text = Zeroizing::new(text);
     Ok(Some(Passphrase::new(text.lines().next().unwrap_or_default().to_owned())))
 }

@@ -1,17 +1,19 @@
 //! What people type: texts, words of the spec, and short notations for portions, documents and
 //! reasons.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::num::{IntErrorKind, ParseIntError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization;
 
 use super::failure::{Failure, file_failed};
 use crate::model::encoding::Malformed;
 use crate::model::event::{Document, DocumentKind, Lot, Part, Reason, ReasonCode, Value};
-use crate::model::hash::document_hash;
+use crate::model::hash::Digest32;
 use crate::model::ident::{GiftId, Handle};
 use crate::model::text::Text;
 
@@ -147,15 +149,26 @@ impl FromStr for DocumentWord {
     }
 }
 
+/// SHA-256 of a file, however long: a film is evidence, too.
+fn hash_file(path: &Path) -> io::Result<Digest32> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(Digest32::from_bytes(hash.finalize().into())),
+            len => hash.update(&chunk[..len]),
+        }
+    }
+}
+
 impl DocumentWord {
     /// The document; reads and hashes the file.
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn document(&self) -> Result<Document, Failure> {
-        let hash = |path: &PathBuf| {
-            fs::read(path).map(|bytes| document_hash(&bytes)).map_err(|e| file_failed(path, &e))
-        };
+        let hash = |path: &PathBuf| hash_file(path).map_err(|e| file_failed(path, &e));
         let sha256 = self.file.as_ref().map(hash).transpose()?;
         Ok(Document { kind: self.kind, number: self.number.clone(), sha256 })
     }
