@@ -6,10 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::context::{Context, columns};
+use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
@@ -139,9 +138,7 @@ fn audit(
     trust: Option<&TrustFile>,
     ctx: &Context,
 ) -> Result<Report, Failure> {
-    let bar = if ctx.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let style = "giftproof: {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
-    bar.set_style(ProgressStyle::with_template(style).expect("the template is well-formed"));
+    let bar = bar(ctx);
     let progress = |progress: Progress| {
         bar.set_length(progress.size);
         bar.set_position(progress.done);

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use indicatif::{ProgressBar, ProgressStyle};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::Serialize;
@@ -148,6 +149,13 @@ impl Context {
 pub fn now() -> UnixMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A bar on standard error, if anybody looks at it: how far, how fast, how long yet.
+pub fn bar(ctx: &Context) -> ProgressBar {
+    let bar = if ctx.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
+    let style = "giftproof: {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
+    bar.with_style(ProgressStyle::with_template(style).expect("the template is well-formed"))
 }
 
 /// The system's random source.

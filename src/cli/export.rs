@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, bar};
 use super::failure::{Failure, write_failed};
 use super::init::{check_output, write_trust};
 use crate::bundle::{Existing, WriteError};
@@ -22,15 +21,6 @@ pub struct ExportArgs {
     replace: bool,
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
-}
-
-/// A bar on standard error, if anybody looks at it.
-fn bar(ctx: &Context) -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if ctx.quiet {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar
 }
 
 /// Writes the bundle.

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::model::date::UnixMs;
 use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, OpenEvent, Place};
-use crate::model::event::SUBJECTS_MAX;
 use crate::model::key::SecretKey;
 use crate::model::state::Recorded;
 use crate::model::violation::Violation;
@@ -35,15 +34,10 @@ impl Ledger {
         if let Some(fault) = self.log.take_fault() {
             return Err(AppendError::Log(fault));
         }
-        if subjects.len() > SUBJECTS_MAX {
-            return Err(AppendError::TooManySubjects { count: subjects.len() });
-        }
-        let header = Header {
-            index: recorded.index,
-            previous: self.state.last_leaf,
-            recorded_at,
-            links: self.state.links(&subjects).map_err(AppendError::Violation)?,
-        };
+        let links = self.state.links(&subjects);
+        let links = links.map_err(|_| AppendError::TooManySubjects { count: subjects.len() })?;
+        let header =
+            Header { index: recorded.index, previous: self.state.last_leaf, recorded_at, links };
         let bytes = Entry { header, event: recorded.event.signed.clone() }.to_bytes();
         if bytes.len() > ENTRY_LEN_MAX {
             return Err(AppendError::EntryTooLarge { len: bytes.len() });
