@@ -17,12 +17,11 @@ use crate::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use crate::model::entry::{Entry, NO_LEAF};
 use crate::model::event::Statement;
 use crate::model::hash::{HASH_LEN, LeafHash, NodeHash, leaf_hash, node_hash};
-use crate::model::ident::{EntryIndex, KeyBytes};
+use crate::model::ident::EntryIndex;
 use crate::model::key::SecretKey;
 use crate::model::merkle::{
     Frontier, NodeSource, TILE_HEIGHT, TileNodeError, TileNodes, TreeBuilder,
 };
-use crate::model::note::{KeyKind, VerifierKey, VerifierKeyError};
 use crate::model::policy::Policy;
 use crate::model::state::{History, Recorded};
 use crate::model::tile::{BundleCoord, EntryBundle, TILE_WIDTH, TileLayout, push_entry};
@@ -224,7 +223,9 @@ impl Log {
         let Some(Statement::LedgerCreated(created)) = &genesis.event.statement else {
             return Err(LedgerError::Damaged { object: ObjectName::Bundle(0) });
         };
-        let operator = verifier_key(self.origin(), &created.operator.key)
+        let operator = self
+            .origin()
+            .log_key(&created.operator.key)
             .map_err(|error| LedgerError::Trust(error.into()))?;
         let policy = Policy::parse(b"quorum none\n").expect("the smallest policy there is");
         let trust = TrustFile::new(self.origin().clone(), self.leaf(0)?, operator, policy)?;
@@ -406,16 +407,6 @@ fn sign(origin: Origin, tree: &TreeBuilder, key: &SecretKey) -> SignedCheckpoint
 /// Signs a checkpoint. The same checkpoint gives the same bytes.
 pub(super) fn sign_checkpoint(checkpoint: Checkpoint, key: &SecretKey) -> SignedCheckpoint {
     checkpoint.sign(&ed25519_dalek::SigningKey::from_bytes(key.seed()))
-}
-
-/// The operator's key under the name of its log.
-pub(super) fn verifier_key(
-    origin: &Origin,
-    key: &KeyBytes,
-) -> Result<VerifierKey, VerifierKeyError> {
-    let key = ed25519_dalek::VerifyingKey::from_bytes(key.as_bytes())
-        .map_err(|_| VerifierKeyError::Point)?;
-    VerifierKey::new(origin.key_name().clone(), KeyKind::Ed25519, key)
 }
 
 /// The place of an entry or hash in its bundle, tile or tail.

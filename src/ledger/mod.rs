@@ -124,8 +124,8 @@ impl Ledger {
         if checkpoint.checkpoint().origin.as_str() != self.state.origin.as_str() {
             return Err(LedgerError::Origin);
         }
-        let key = log::verifier_key(self.log.origin(), &key)
-            .map_err(|error| LedgerError::Trust(error.into()))?;
+        let key = self.log.origin().log_key(&key);
+        let key = key.map_err(|error| LedgerError::Trust(error.into()))?;
         checkpoint.verify(&key, [])?;
         Ok(())
     }

@@ -17,9 +17,10 @@ use ed25519_dalek::SigningKey;
 use thiserror::Error;
 
 use super::hash::{HASH_LEN, NodeHash};
+use super::ident::KeyBytes;
 use super::note::{
     CosignatureTime, KeyKind, KeyName, Note, NoteError, NoteSignature, NoteVerifyError, Verified,
-    VerifierKey,
+    VerifierKey, VerifierKeyError,
 };
 
 /// The longest origin, in bytes: what one length byte can state.
@@ -47,6 +48,16 @@ impl Origin {
     /// The name that the log's own key must have.
     pub fn key_name(&self) -> &KeyName {
         &self.0
+    }
+
+    /// The operator's key under the name of its log.
+    ///
+    /// # Errors
+    /// `vkey/point` if the bytes are no key that signs notes.
+    pub fn log_key(&self, key: &KeyBytes) -> Result<VerifierKey, VerifierKeyError> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(key.as_bytes())
+            .map_err(|_| VerifierKeyError::Point)?;
+        VerifierKey::new(self.0.clone(), KeyKind::Ed25519, key)
     }
 }
 

@@ -21,8 +21,8 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::checkpoint::parse_decimal;
-use super::note::{KeyKind, VerifierKey, VerifierKeyError};
+use super::checkpoint::{CheckpointVerifyError, SignedCheckpoint, parse_decimal};
+use super::note::{CosignatureTime, KeyKind, Verified, VerifierKey, VerifierKeyError};
 
 /// The longest policy that is read, in bytes.
 pub const POLICY_LEN_MAX: usize = 65_536;
@@ -150,6 +150,15 @@ impl PolicyError {
     }
 }
 
+/// A witness of the trust file's policy, and when it cosigned the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cosigned {
+    /// The witness's name in the policy.
+    pub witness: String,
+    /// The time that the cosignature states.
+    pub time: CosignatureTime,
+}
+
 /// A policy in which every name is defined and every threshold can be met.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -207,6 +216,23 @@ impl Policy {
     /// The name of the witness that has this key.
     pub fn witness_name(&self, key: &VerifierKey) -> Option<&str> {
         self.witnesses().find(|(_, witness)| *witness == key).map(|(name, _)| name)
+    }
+
+    /// Which of the witnesses have cosigned a checkpoint, and when.
+    ///
+    /// # Errors
+    /// If the log's own signature is missing, or one of a known key is wrong.
+    pub fn cosigned(
+        &self,
+        checkpoint: &SignedCheckpoint,
+        log: &VerifierKey,
+    ) -> Result<Vec<Cosigned>, CheckpointVerifyError> {
+        let verified = checkpoint.verify(log, self.witnesses().map(|(_, key)| key))?;
+        let by = |verified: &Verified<'_>| {
+            let witness = self.witness_name(verified.key)?.to_owned();
+            Some(Cosigned { witness, time: verified.time? })
+        };
+        Ok(verified.iter().filter_map(by).collect())
     }
 
     /// Whether the quorum is reached when the witnesses of these names, and no others, have

@@ -51,7 +51,7 @@ use std::ops::ControlFlow;
 
 use thiserror::Error;
 
-pub use report::{CopyComparison, Cosigned, Failure, LISTED_MAX, Listed, Outcome, Report, Spot};
+pub use report::{CopyComparison, Failure, LISTED_MAX, Listed, Outcome, Report, Spot};
 
 use crate::bundle::{LogFile, LogSource, SourceError};
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};

@@ -9,7 +9,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::event::Kind;
 use crate::model::hash::LeafHash;
 use crate::model::ident::EntryIndex;
-use crate::model::note::CosignatureTime;
+use crate::model::policy::Cosigned;
 use crate::model::state::State;
 use crate::model::violation::Violation;
 
@@ -111,15 +111,6 @@ pub enum CopyComparison {
     Damaged,
     /// There is a copy, and nothing to compare it with.
     NotCompared,
-}
-
-/// A witness of the trust file's policy, and when it cosigned the checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cosigned {
-    /// The witness's name in the policy.
-    pub witness: String,
-    /// The time that the cosignature states.
-    pub time: CosignatureTime,
 }
 
 /// The outcome of an audit.

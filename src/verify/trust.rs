@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use ed25519_dalek::VerifyingKey;
-
 use super::AuditError;
-use super::report::{CopyComparison, Cosigned, Failure, Report, Spot};
+use super::report::{CopyComparison, Failure, Report, Spot};
 use crate::bundle::{LogFile, LogSource, SourceError, TrustCopy};
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::hash::NodeHash;
 use crate::model::ident::KeyBytes;
-use crate::model::note::{KeyKind, VerifierKey};
+use crate::model::note::VerifierKey;
 use crate::model::state::State;
 use crate::model::trust::TrustFile;
 use crate::model::violation::{Code, Violation};
@@ -49,9 +47,7 @@ fn operator_signature(state: &State, note: &SignedCheckpoint) -> Result<Verifier
     let checkpoint = note.checkpoint();
     let bytes = state.parties.operator_key_at(checkpoint.size);
     let not_by = |found: &'static str| Violation::new(Code::CheckpointSignature, bytes, found);
-    let key = VerifyingKey::from_bytes(bytes.as_bytes()).map_err(|_| not_by("vkey/point"))?;
-    let name = checkpoint.origin.key_name().clone();
-    let key = VerifierKey::new(name, KeyKind::Ed25519, key).map_err(|e| not_by(e.code()))?;
+    let key = checkpoint.origin.log_key(&bytes).map_err(|error| not_by(error.code()))?;
     note.verify(&key, []).map_err(|error| not_by(error.code()))?;
     Ok(key)
 }
@@ -91,23 +87,15 @@ fn check_policy(
     trust: &TrustFile,
     report: &mut Report,
 ) {
-    let policy = trust.policy();
-    let cosignatures = match note.verify(operator, policy.witnesses().map(|(_, key)| key)) {
-        Ok(cosignatures) => cosignatures,
+    match trust.policy().cosigned(note, operator) {
+        Ok(cosigned) => report.cosigned = cosigned,
         Err(error) => {
             report.fail(CHECKPOINT, Violation::new(Code::TrustPolicy, (), error.code()));
             return;
         }
-    };
-    for cosignature in &cosignatures {
-        if let (Some(witness), Some(time)) =
-            (policy.witness_name(cosignature.key), cosignature.time)
-        {
-            report.cosigned.push(Cosigned { witness: witness.to_owned(), time });
-        }
     }
     let names: BTreeSet<&str> = report.cosigned.iter().map(|by| by.witness.as_str()).collect();
-    if !policy.is_satisfied_by(&names) {
+    if !trust.policy().is_satisfied_by(&names) {
         let violation = Violation::new(Code::TrustPolicy, "quorum", names.len());
         report.fail(CHECKPOINT, violation);
     }

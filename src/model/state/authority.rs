@@ -99,7 +99,9 @@ impl State {
                 {
                     return Err(Violation::new(Code::NoChange, (), &s.handle));
                 }
-                if let Some(successor) = &s.successor {
+                if let Some(successor) = &s.successor
+                    && !self.scope.is_part()
+                {
                     self.parties.require(successor)?;
                 }
                 signers.enough_registrars()?;
@@ -209,6 +211,7 @@ impl State {
                 }
                 if let Some(id) = &s.shipment
                     && !self.shipments.contains_key(id)
+                    && !self.scope.is_part()
                 {
                     return Err(Violation::new(Code::ShipmentUnknown, (), &id.giver));
                 }
@@ -294,7 +297,7 @@ impl State {
     ) -> Result<(), Violation> {
         let taker = signers.party(Capacity::Taker)?;
         let donor = if taker.is_none() { signers.party(Capacity::Donor)? } else { None };
-        for id in gifts {
+        for id in gifts.filter(|id| self.scope.covers(id)) {
             let gift = self.known_gift(&id)?;
             let is_taker = taker.is_some() && gift.donation.taker.as_ref() == taker;
             let is_donor = donor.is_some() && gift.donor.party.as_ref() == donor;
@@ -342,7 +345,7 @@ impl State {
         signers: &mut Signers,
     ) -> Result<(), Violation> {
         self.parties.require(&s.holder)?;
-        for assignment in &s.assignments {
+        for assignment in s.assignments.iter().filter(|a| self.scope.covers(&a.goods.gift)) {
             self.parties.require_role(&assignment.recipient, &[Role::Recipient])?;
         }
         match signers.party(Capacity::Coordinator)? {
@@ -364,7 +367,7 @@ impl State {
         head: &Head,
         signers: &mut Signers,
     ) -> Result<(), Violation> {
-        for assignment in &s.assignments {
+        for assignment in s.assignments.iter().filter(|a| self.scope.covers(&a.goods.gift)) {
             let donor = &self.known_gift(&assignment.goods.gift)?.donor;
             let (party, key) = match (&donor.party, &donor.key) {
                 (_, Some(key)) => (None, *key),
@@ -378,6 +381,10 @@ impl State {
                 (None, None) => continue,
             };
             signers.key(Capacity::Donor, party, &key);
+        }
+        if self.scope.is_part() {
+            // Others sign for gifts that are not known here.
+            signers.leave_out(Capacity::Donor);
         }
         Ok(())
     }

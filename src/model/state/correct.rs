@@ -104,6 +104,14 @@ impl State {
             }
             Held::Voided => None,
         };
+        let covered = |subject: &Subject| match subject {
+            Subject::Gift(gift) => self.scope.covers(gift),
+            _ => false,
+        };
+        if self.scope.is_part() && !subjects.iter().any(covered) {
+            self.correct_shipment(&target, original, replacement.as_ref());
+            return Ok(());
+        }
         self.check_fixed(original, held, replacement.as_ref())?;
         if let (Some(Statement::Donation(old)), Some(Statement::Donation(new))) =
             (held, &replacement)
@@ -114,6 +122,9 @@ impl State {
         let mut changed = Vec::new();
         for subject in &subjects {
             let Subject::Gift(id) = subject else { continue };
+            if !self.scope.covers(id) {
+                continue;
+            }
             let gift = self.known_gift(id)?;
             let mut told = gift.clone();
             // A correction may bring goods into an event that did not speak of them.
@@ -141,7 +152,16 @@ impl State {
             Subject::Gift(id) => self.gifts.get(id),
             _ => None,
         });
-        match gift.and_then(|gift| gift.replaced.get(&target.index)).map(Vec::as_slice) {
+        // In a part of the log, it may be the one gift that an earlier correction brought in.
+        let brought_in = || {
+            let has = |gift: &&Gift| gift.replaced.contains_key(&target.index);
+            self.gifts.values().find(has).filter(|_| self.scope.is_part())
+        };
+        match gift
+            .or_else(brought_in)
+            .and_then(|gift| gift.replaced.get(&target.index))
+            .map(Vec::as_slice)
+        {
             None => Held::Original,
             Some([]) => Held::Voided,
             Some(bytes) => {

@@ -11,6 +11,7 @@ mod correct;
 mod custody;
 mod gift;
 mod parties;
+mod scope;
 mod shipment;
 mod signers;
 
@@ -22,6 +23,7 @@ use serde::Serialize;
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
 pub use gift::{DisputeState, Evidence, Gift, Late, Lowered, Signed};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
+pub use scope::Scope;
 pub use shipment::{Dated, Shipment, Shipments};
 
 use correct::Held;
@@ -112,6 +114,8 @@ pub struct Campaign {
 /// Everything that follows from the entries so far.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct State {
+    /// How much of the log this follows from.
+    scope: Scope,
     /// The log's name.
     pub origin: Text<255>,
     /// The leaf hash of entry 0.
@@ -156,6 +160,7 @@ impl State {
         };
         let parties = Parties::new(genesis)?;
         let mut state = Self {
+            scope: Scope::Whole,
             origin: genesis.origin.clone(),
             genesis: leaf,
             parties,
@@ -176,6 +181,18 @@ impl State {
         state.authorise_genesis(&entry.event.head, genesis)?;
         state.advance(entry, leaf, &BTreeSet::from([Subject::Root]));
         Ok(state)
+    }
+
+    /// As [`Self::begin`], for the entries of a proof: `gift` is what it is about.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_part(
+        entry: &Recorded,
+        leaf: LeafHash,
+        gift: Option<EventHash>,
+    ) -> Result<Self, Violation> {
+        Ok(Self { scope: Scope::Part(gift), ..Self::begin(entry, leaf)? })
     }
 
     /// The rules that hold for an entry at this index.
@@ -284,7 +301,8 @@ impl State {
         }
         if let Some(anchor) = &event.head.anchor {
             let leaf = history.leaf(anchor.index).filter(|_| anchor.index < entry.index);
-            if leaf != Some(anchor.leaf) {
+            let elsewhere = leaf.is_none() && self.scope.is_part() && anchor.index < entry.index;
+            if leaf != Some(anchor.leaf) && !elsewhere {
                 let expected = leaf.map_or(().into(), |leaf| leaf.into());
                 let found = anchor.leaf.into();
                 return Err(Violation { code: Code::AnchorMismatch, expected, found });
@@ -454,6 +472,9 @@ impl State {
         let mut changed = Vec::new();
         for subject in &subjects {
             let Subject::Gift(id) = subject else { continue };
+            if !self.scope.covers(id) {
+                continue;
+            }
             let mut gift = self.known_gift(id)?.clone();
             gift.post(&fact, &books)?;
             changed.push(gift);
@@ -529,7 +550,8 @@ impl State {
         let Some(event) = s.order else { return Ok(None) };
         let mismatch = |found: EventHash| Violation::new(Code::OrderMismatch, event, found);
         let mut state = self.orders.get(&event).cloned().ok_or(mismatch(event))?;
-        for assignment in &s.assignments {
+        let covered = |a: &&Assignment| self.scope.covers(&a.goods.gift);
+        for assignment in s.assignments.iter().filter(covered) {
             let gift = self.known_gift(&assignment.goods.gift)?;
             let line = gift.donation.line(assignment.goods.line);
             let fits = line.is_some_and(|line| {
@@ -542,7 +564,7 @@ impl State {
                 || s.holder != state.order.holder
                 || assignment.recipient != state.order.recipient
                 || assignment.goods.meant_for.is_some()
-                || carried_out > state.order.quantity
+                || (carried_out > state.order.quantity && !self.scope.is_part())
             {
                 return Err(mismatch(gift.id));
             }
