@@ -20,6 +20,7 @@ mod event_file;
 mod export;
 pub mod failure;
 mod gift;
+mod gift_page;
 mod goods;
 mod import;
 mod init;

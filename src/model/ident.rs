@@ -170,6 +170,11 @@ impl Serialize for KeyBytes {
 pub struct GiftId([u8; GIFT_ID_LEN]);
 
 impl GiftId {
+    /// The id of these 20 bytes.
+    pub const fn from_bytes(bytes: [u8; GIFT_ID_LEN]) -> Self {
+        Self(bytes)
+    }
+
     /// The 20 bytes.
     pub const fn as_bytes(&self) -> &[u8; GIFT_ID_LEN] {
         &self.0

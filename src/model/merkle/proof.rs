@@ -56,13 +56,13 @@ impl RangeError {
 }
 
 /// k, the largest power of two smaller than n [RFC 6962, 2.1]; n is at least 2.
-fn split(n: u64) -> u64 {
+pub(super) fn split(n: u64) -> u64 {
     1 << (n - 1).ilog2()
 }
 
 /// MTH(D[lo:hi]) for a range that is a node of the tree: hi > lo, and lo is a multiple of each
 /// subtree that the range falls into.
-fn range_root<S: NodeSource>(lo: u64, hi: u64, nodes: &S) -> Result<NodeHash, S::Error> {
+pub(super) fn range_root<S: NodeSource>(lo: u64, hi: u64, nodes: &S) -> Result<NodeHash, S::Error> {
     let mut subtrees = Vec::new();
     let mut at = lo;
     while at < hi {
