@@ -15,6 +15,7 @@
 //! proofs refuse size 0 and leave it to the caller.
 
 mod proof;
+mod shown;
 
 use thiserror::Error;
 
@@ -24,6 +25,7 @@ pub use proof::{
     ProofError, ProveError, RangeError, consistency_proof, inclusion_proof, verify_consistency,
     verify_inclusion,
 };
+pub use shown::{shown_proof, shown_root};
 
 /// Levels of the tree that one tile spans (C2SP tlog-tiles).
 pub const TILE_HEIGHT: u8 = 8;
