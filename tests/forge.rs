@@ -17,6 +17,7 @@ use giftproof::model::hash::{LeafHash, NodeHash, SubjectHash, leaf_hash};
 use giftproof::model::merkle::{TileHashes, TreeBuilder};
 use giftproof::model::note::{KeyKind, VerifierKey};
 use giftproof::model::policy::Policy;
+use giftproof::model::subject::Subject;
 use giftproof::model::tile::{BundleCoord, TileCoord, TileLayout, push_entry};
 use giftproof::model::trust::TrustFile;
 
@@ -247,7 +248,7 @@ impl Forge {
         };
         let statement = target.as_ref().and_then(|target| target.statement.as_ref());
         let target = statement.zip(target.as_ref().map(|target| target.hash));
-        event.subjects(target).iter().map(|subject| subject.hash()).collect()
+        Subject::hashes(&event.subjects(target))
     }
 
     /// The files, with a checkpoint by the operator.

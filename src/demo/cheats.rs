@@ -233,11 +233,9 @@ impl Log {
     /// The subjects of a new event, as links that are still to be numbered.
     fn links_of(&self, event: &SignedEvent) -> Result<Links, DemoError> {
         let open = event.clone().open(&self.genesis())?;
-        let link = |subject: &crate::model::subject::Subject| {
-            let subject = subject.hash();
-            Link { subject, number: 1, previous: None }
-        };
-        Ok(List::new(open.subjects(None).iter().map(link).collect())?)
+        let subjects = crate::model::subject::Subject::hashes(&open.subjects(None));
+        let link = |subject| Link { subject, number: 1, previous: None };
+        Ok(List::new(subjects.into_iter().map(link).collect())?)
     }
 
     /// Index, previous leaf hash and links of every entry, as they must be now.

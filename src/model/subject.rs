@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::encoding;
 use super::event::{Attestation, Statement};
 use super::hash::{EventHash, SubjectHash, context_hash};
-use super::ident::{Handle, ShipmentId};
+use super::ident::{GiftId, Handle, ShipmentId};
 use super::text::Text;
 
 const CONTEXT: &[u8] = b"\xffgiftproof subject v1\0";
@@ -20,7 +20,7 @@ pub enum Subject {
     Root,
     /// A party: its keys and particulars.
     Party(Handle),
-    /// A gift, by its donation.
+    /// A gift, by its donation. Only the first 20 bytes, the gift's id, enter the hash.
     Gift(EventHash),
     /// An item and a lot of it, byte for byte: for recalls.
     Lot {
@@ -37,16 +37,30 @@ pub enum Subject {
 
 impl Subject {
     /// SHA-256(context || number of the sort || its encoding).
+    ///
+    /// Of a gift, the encoding is the 20 bytes of its id: so who holds nothing but an id can tell
+    /// where the gift would stand, and be shown that it does not.
     pub fn hash(&self) -> SubjectHash {
         let (sort, bytes) = match self {
             Subject::Root => (1u8, Vec::new()),
             Subject::Party(handle) => (2, encoding::encode(handle)),
-            Subject::Gift(donation) => (3, encoding::encode(donation)),
+            Subject::Gift(donation) => return Self::hash_of_gift_id(&GiftId::from(donation)),
             Subject::Lot { item, lot } => (4, encoding::encode(&(item.clone(), lot.clone()))),
             Subject::Shipment(shipment) => (5, encoding::encode(shipment)),
             Subject::Statement(event) => (6, encoding::encode(event)),
         };
         SubjectHash::from_bytes(context_hash(CONTEXT, &[&[sort], &bytes]))
+    }
+
+    /// The hash of the gift with this id, whether there is one or not.
+    pub fn hash_of_gift_id(id: &GiftId) -> SubjectHash {
+        SubjectHash::from_bytes(context_hash(CONTEXT, &[&[3], id.as_bytes()]))
+    }
+
+    /// The hashes of subjects, in order, each once: gifts that share an id share a hash.
+    pub fn hashes(subjects: &BTreeSet<Self>) -> Vec<SubjectHash> {
+        let hashes: BTreeSet<SubjectHash> = subjects.iter().map(Subject::hash).collect();
+        hashes.into_iter().collect()
     }
 
     /// Adds the subjects of a statement; `own` is the hash of its event.
@@ -120,4 +134,34 @@ impl Subject {
 
 fn party(handle: &Handle, into: &mut BTreeSet<Subject>) {
     into.insert(Subject::Party(handle.clone()));
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    #[test]
+    fn a_gift_is_hashed_by_its_id() {
+        let donation = EventHash::from_bytes(std::array::from_fn(|at| at as u8));
+        let mut bytes = b"\xffgiftproof subject v1\0\x03".to_vec();
+        bytes.extend(0u8..20);
+        let expected = SubjectHash::from_bytes(Sha256::digest(&bytes).into());
+        assert_eq!(Subject::Gift(donation).hash(), expected);
+        assert_eq!(Subject::hash_of_gift_id(&GiftId::from(&donation)), expected);
+    }
+
+    #[test]
+    fn gifts_with_one_id_are_linked_once() {
+        let gift = |last| {
+            let mut bytes = [7; 32];
+            bytes[31] = last;
+            Subject::Gift(EventHash::from_bytes(bytes))
+        };
+        let subjects = BTreeSet::from([gift(1), Subject::Root, gift(2)]);
+        let mut expected = vec![gift(1).hash(), Subject::Root.hash()];
+        expected.sort();
+        assert_eq!(Subject::hashes(&subjects), expected);
+    }
 }

@@ -74,7 +74,7 @@ pub(super) struct Touched {
 
 impl Touched {
     pub(super) fn new(subjects: BTreeSet<Subject>) -> Self {
-        Self { hashes: subjects.iter().map(Subject::hash).collect(), subjects }
+        Self { hashes: Subject::hashes(&subjects), subjects }
     }
 
     /// What the operator's links say, where the event cannot tell.

@@ -227,7 +227,7 @@ impl State {
     /// # Errors
     /// `links/mismatch` when the event touches more subjects than an entry can link.
     pub fn links(&self, subjects: &BTreeSet<Subject>) -> Result<Links, Violation> {
-        let hashes: Vec<SubjectHash> = subjects.iter().map(Subject::hash).collect();
+        let hashes = Subject::hashes(subjects);
         let too_many = Violation::new(Code::LinksMismatch, SUBJECTS_MAX, hashes.len());
         Links::new(self.links_by_hash(&hashes)).map_err(|_| too_many)
     }
@@ -247,8 +247,7 @@ impl State {
 
     /// Takes an entry's place in the log: every entry does, also one that the rules refuse.
     pub fn advance(&mut self, entry: &Recorded, leaf: LeafHash, subjects: &BTreeSet<Subject>) {
-        let hashes: Vec<SubjectHash> = subjects.iter().map(Subject::hash).collect();
-        self.advance_by_hash(entry.index, entry.recorded_at, leaf, &hashes);
+        self.advance_by_hash(entry.index, entry.recorded_at, leaf, &Subject::hashes(subjects));
     }
 
     /// As [`Self::advance`], for an entry of a kind that this build does not know: its own links
@@ -319,8 +318,10 @@ impl State {
     /// Marks every gift that a refused entry touches: "ledger fails here".
     pub fn fail(&mut self, subjects: &BTreeSet<Subject>, index: EntryIndex, code: &str) {
         for subject in subjects {
-            if let Subject::Gift(id) = subject
-                && let Some(gift) = self.gifts.get_mut(id)
+            if let Subject::Gift(donation) = subject
+                && let id = GiftId::from(donation)
+                && let Some((hash, gift)) = self.gifts.range_mut(id.first_hash()..).next()
+                && GiftId::from(hash) == id
             {
                 gift.failed.get_or_insert_with(|| (index, code.to_owned()));
             }
