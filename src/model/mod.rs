@@ -1,5 +1,6 @@
 //! What is stated, and what follows from it: pure, without I/O, clock or randomness.
 
+pub mod audited;
 pub mod checkpoint;
 pub mod date;
 pub mod draft;

@@ -5,14 +5,15 @@
 //! origin <origin>
 //! genesis <64 lower-case hex digits: leaf hash of entry 0>
 //! operator <vkey of the operator: type 01, named as the origin>
+//! auditor <vkey: type 01>                  no such line, or up to 16
 //!
 //! <policy, see `policy`, in its one spelling>
 //!
 //! <signed checkpoint, see `checkpoint`: the newest that the owner of the file has seen>
 //! ```
 //!
-//! The parts are found in this order. The first four lines are the head, and the fifth is empty. The
-//! policy is all that follows up to the next empty line or the end of the file: in its one spelling
+//! The parts are found in this order. The head ends with the first empty line. The auditors are
+//! those whose statements count for the owner of the file (see `audited`), in any order. The policy is all that follows up to the next empty line or the end of the file: in its one spelling
 //! it has neither empty lines nor comments. If there is an empty line, all the bytes after it are
 //! the checkpoint's note, its own empty line included; a file that ends with the policy has no
 //! checkpoint and no empty line.
@@ -26,13 +27,16 @@ use std::fmt;
 use hex::FromHex;
 use thiserror::Error;
 
-use super::checkpoint::{Origin, SignedCheckpoint, SignedCheckpointError};
+use super::checkpoint::{ORIGIN_LEN_MAX, Origin, SignedCheckpoint, SignedCheckpointError};
 use super::hash::{HASH_LEN, LeafHash};
-use super::note::{KeyKind, NOTE_LEN_MAX, VerifierKey, VerifierKeyError};
+use super::note::{KeyKind, KeyName, NOTE_LEN_MAX, VerifierKey, VerifierKeyError};
 use super::policy::{POLICY_LEN_MAX, Policy, PolicyError};
 
 /// The longest trust file that is read, in bytes: head, policy and note.
-pub const TRUST_LEN_MAX: usize = 1024 + POLICY_LEN_MAX + NOTE_LEN_MAX;
+pub const TRUST_LEN_MAX: usize = 8192 + POLICY_LEN_MAX + NOTE_LEN_MAX;
+
+/// The most auditors that a trust file names.
+pub const AUDITORS_MAX: usize = 16;
 
 const VERSION_LINE: &str = "giftproof-trust/v1";
 
@@ -49,7 +53,7 @@ pub enum TrustError {
     #[error("the first line is not {VERSION_LINE}")]
     Version,
     /// `trust/structure`: a line of the head is missing, misnamed, or not followed by the next.
-    #[error("the lines origin, genesis, operator and an empty one must follow")]
+    #[error("the lines origin, genesis, operator, any auditors and an empty one must follow")]
     Structure,
     /// `trust/origin`: the origin cannot be one.
     #[error("the origin cannot be one")]
@@ -69,6 +73,19 @@ pub enum TrustError {
     /// `trust/operator-is-witness`: the policy takes the operator's key for a witness.
     #[error("the policy takes the operator's key for the witness {0}")]
     OperatorIsWitness(String),
+    /// An auditor's key is none; the code is that of the key.
+    #[error("auditor: {0}")]
+    AuditorKey(VerifierKeyError),
+    /// `trust/auditor`: an auditor's key signs cosignatures, or its name is longer than 255 bytes.
+    #[error("{0} is no key of an auditor")]
+    NotAuditor(Box<VerifierKey>),
+    /// `trust/auditor-repeated`: an auditor's public key stands on another line, as that of another
+    /// auditor, of the operator or of a witness.
+    #[error("the key of the auditor {0} stands on another line too")]
+    AuditorRepeated(KeyName),
+    /// `trust/too-many-auditors`: more than [`AUDITORS_MAX`].
+    #[error("a trust file names at most {AUDITORS_MAX} auditors, not {0}")]
+    TooManyAuditors(usize),
     /// The checkpoint is none; the code is that of the checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] SignedCheckpointError),
@@ -94,6 +111,10 @@ impl TrustError {
             Self::Policy(error) => error.code(),
             Self::NotOperator(_) => "trust/operator",
             Self::OperatorIsWitness(_) => "trust/operator-is-witness",
+            Self::AuditorKey(error) => error.code(),
+            Self::NotAuditor(_) => "trust/auditor",
+            Self::AuditorRepeated(_) => "trust/auditor-repeated",
+            Self::TooManyAuditors(_) => "trust/too-many-auditors",
             Self::Checkpoint(error) => error.code(),
             Self::CheckpointOrigin(_) => "trust/checkpoint-origin",
             Self::Spelling => "trust/spelling",
@@ -107,6 +128,7 @@ pub struct TrustFile {
     origin: Origin,
     genesis: LeafHash,
     operator: VerifierKey,
+    auditors: Vec<VerifierKey>,
     policy: Policy,
     newest: Option<SignedCheckpoint>,
 }
@@ -129,7 +151,30 @@ impl TrustFile {
         if let Some((name, _)) = policy.witnesses().find(|(_, key)| is_operator(key)) {
             return Err(TrustError::OperatorIsWitness(name.to_owned()));
         }
-        Ok(Self { origin, genesis, operator, policy, newest: None })
+        Ok(Self { origin, genesis, operator, auditors: Vec::new(), policy, newest: None })
+    }
+
+    /// The same trust, and these auditors, whose statements count.
+    ///
+    /// # Errors
+    /// [`TrustError::TooManyAuditors`], [`TrustError::NotAuditor`], [`TrustError::AuditorRepeated`].
+    pub fn with_auditors(self, auditors: Vec<VerifierKey>) -> Result<Self, TrustError> {
+        if auditors.len() > AUDITORS_MAX {
+            return Err(TrustError::TooManyAuditors(auditors.len()));
+        }
+        let witnesses = self.policy.witnesses().map(|(_, key)| key.public_key());
+        let mut taken: Vec<_> = witnesses.chain([self.operator.public_key()]).collect();
+        for auditor in &auditors {
+            if auditor.kind() != KeyKind::Ed25519 || auditor.name().as_str().len() > ORIGIN_LEN_MAX
+            {
+                return Err(TrustError::NotAuditor(Box::new(auditor.clone())));
+            }
+            if taken.contains(&auditor.public_key()) {
+                return Err(TrustError::AuditorRepeated(auditor.name().clone()));
+            }
+            taken.push(auditor.public_key());
+        }
+        Ok(Self { auditors, ..self })
     }
 
     /// The same trust, with another checkpoint as the newest seen. Its signatures and that it
@@ -159,7 +204,13 @@ impl TrustFile {
         }
         let (origin, rest) = head_line("origin ", rest)?;
         let (genesis, rest) = head_line("genesis ", rest)?;
-        let (operator, rest) = head_line("operator ", rest)?;
+        let (operator, mut rest) = head_line("operator ", rest)?;
+        let mut auditors = Vec::new();
+        while rest.starts_with("auditor ") {
+            let (auditor, after) = head_line("auditor ", rest)?;
+            auditors.push(auditor);
+            rest = after;
+        }
         let rest = rest.strip_prefix('\n').ok_or(TrustError::Structure)?;
         let (policy, note) = match rest.find("\n\n") {
             Some(end) => (&rest[..end + 1], Some(&rest[end + 2..])),
@@ -170,7 +221,9 @@ impl TrustFile {
         let genesis = LeafHash::from_bytes(genesis);
         let operator = VerifierKey::parse(operator)?;
         let policy = Policy::parse(policy.as_bytes())?;
-        let mut trust = Self::new(origin, genesis, operator, policy)?;
+        let auditors = auditors.into_iter().map(VerifierKey::parse).collect::<Result<_, _>>();
+        let mut trust = Self::new(origin, genesis, operator, policy)?
+            .with_auditors(auditors.map_err(TrustError::AuditorKey)?)?;
         if let Some(note) = note {
             trust = trust.with_newest(SignedCheckpoint::parse(note.as_bytes())?)?;
         }
@@ -196,6 +249,11 @@ impl TrustFile {
         &self.operator
     }
 
+    /// The auditors whose statements count.
+    pub fn auditors(&self) -> &[VerifierKey] {
+        &self.auditors
+    }
+
     /// Whose cosignatures are enough.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -215,9 +273,10 @@ fn head_line<'a>(keyword: &str, text: &'a str) -> Result<(&'a str, &'a str), Tru
 impl fmt::Display for TrustFile {
     /// The file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, genesis, operator, policy, newest } = self;
-        writeln!(f, "{VERSION_LINE}\norigin {origin}\ngenesis {genesis}\noperator {operator}\n")?;
-        write!(f, "{policy}")?;
+        let Self { origin, genesis, operator, auditors, policy, newest } = self;
+        writeln!(f, "{VERSION_LINE}\norigin {origin}\ngenesis {genesis}\noperator {operator}")?;
+        auditors.iter().try_for_each(|auditor| writeln!(f, "auditor {auditor}"))?;
+        write!(f, "\n{policy}")?;
         match newest {
             Some(newest) => write!(f, "\n{newest}"),
             None => Ok(()),
@@ -267,6 +326,56 @@ mod tests {
             assert_eq!(trust.origin().as_str(), "donations.example/log1");
             assert_eq!(trust.operator().to_string(), OPERATOR);
             assert!(file.contains(&trust.genesis().to_string()));
+            assert_eq!(trust.auditors(), []);
+        }
+    }
+
+    fn auditor(name: &str, kind: KeyKind, seed: u8) -> VerifierKey {
+        let name = crate::model::note::KeyName::parse(name).unwrap();
+        VerifierKey::of_signer(name, kind, &SigningKey::from_bytes(&[seed; 32]))
+    }
+
+    #[test]
+    fn auditors_stand_after_the_operator_and_no_key_twice() {
+        let ours = |seed| auditor(&format!("audit.example/{seed}"), KeyKind::Ed25519, seed);
+        let with = |lines: &[String]| {
+            let head = head();
+            let head = head.strip_suffix('\n').unwrap();
+            format!("{head}{}\nwitness w {WITNESS}\nquorum w\n", lines.concat())
+        };
+        let line = |key: &VerifierKey| format!("auditor {key}\n");
+        let sixteen: Vec<String> = (1..=16).map(|seed| line(&ours(seed))).collect();
+        for lines in [&sixteen[..], &sixteen[..1], &[line(&ours(9)), line(&ours(2))]] {
+            let trust = TrustFile::parse(with(lines).as_bytes()).unwrap();
+            assert_eq!(trust.to_string(), with(lines));
+            assert_eq!(trust.auditors().iter().map(line).collect::<Vec<_>>(), lines);
+        }
+
+        let named = |key: &str, name: &str| {
+            let key = *VerifierKey::parse(key).unwrap().public_key();
+            let name = crate::model::note::KeyName::parse(name).unwrap();
+            line(&VerifierKey::new(name, KeyKind::Ed25519, key).unwrap())
+        };
+        let seventeen: Vec<String> = (1..=17).map(|seed| line(&ours(seed))).collect();
+        let long = auditor(&"a".repeat(256), KeyKind::Ed25519, 1);
+        for (lines, code) in [
+            (seventeen, "trust/too-many-auditors"),
+            (vec![line(&auditor("a.example", KeyKind::Cosignature, 1))], "trust/auditor"),
+            (vec![line(&long)], "trust/auditor"),
+            (vec![line(&ours(1)), line(&ours(1))], "trust/auditor-repeated"),
+            (
+                vec![line(&ours(1)), line(&auditor("b.example", KeyKind::Ed25519, 1))],
+                "trust/auditor-repeated",
+            ),
+            (vec![named(OPERATOR, "a.example")], "trust/auditor-repeated"),
+            (vec![named(WITNESS, "a.example")], "trust/auditor-repeated"),
+            (vec!["auditor a.example\n".to_owned()], "vkey/format"),
+            (vec!["auditor  a\n".to_owned()], "vkey/format"),
+            (vec!["auditors a\n".to_owned()], "trust/structure"),
+        ] {
+            let file = with(&lines);
+            let found = TrustFile::parse(file.as_bytes()).map_err(|error| error.code());
+            assert_eq!(found, Err(code), "{file:.400}");
         }
     }
 
