@@ -8,6 +8,7 @@ use crate::bundle::WriteError;
 use crate::model::checkpoint::{CheckpointVerifyError, SignedCheckpointError};
 use crate::model::encoding::Malformed;
 use crate::model::ident::{EntryIndex, KeyBytes};
+use crate::model::merkle::RangeError;
 use crate::model::trust::TrustError;
 use crate::model::violation::Violation;
 use crate::store::{CommitError, CreateError, ObjectName, OpenError, StoreError};
@@ -77,6 +78,9 @@ pub enum LedgerError {
     /// `ledger/origin`: the ledger's name cannot be the origin of checkpoints.
     #[error("the ledger's name cannot be the origin of a log")]
     Origin,
+    /// No proof is about these numbers; the code is that of the range.
+    #[error(transparent)]
+    Proof(#[from] RangeError),
     /// `ledger/trust`: the ledger's name and key do not make a trust file.
     #[error("no trust file can be made: {0}")]
     Trust(#[from] TrustError),
@@ -114,6 +118,7 @@ impl LedgerError {
             Self::MarkTaken => "ledger/mark-taken",
             Self::WrongOperatorKey { .. } => "ledger/wrong-operator-key",
             Self::Origin => "ledger/origin",
+            Self::Proof(error) => error.code(),
             Self::Trust(_) => "ledger/trust",
             Self::Io { .. } => "ledger/io",
             Self::NeedsOperatorKey { .. } => "export/needs-operator-key",

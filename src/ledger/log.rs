@@ -20,7 +20,8 @@ use crate::model::hash::{HASH_LEN, LeafHash, NodeHash, leaf_hash, node_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::key::SecretKey;
 use crate::model::merkle::{
-    Frontier, NodeSource, TILE_HEIGHT, TileNodeError, TileNodes, TreeBuilder,
+    Frontier, NodeSource, ProveError, TILE_HEIGHT, TileNodeError, TileNodes, TreeBuilder,
+    consistency_proof, inclusion_proof, shown_proof,
 };
 use crate::model::policy::Policy;
 use crate::model::state::{History, Recorded};
@@ -238,16 +239,66 @@ impl Log {
         let mut subtrees = Vec::new();
         let mut begin = 0;
         for level in (0..u64::BITS as u8).rev().filter(|level| size >> level & 1 == 1) {
-            let node = nodes.node(level, begin >> level).map_err(|error| match error {
-                TileNodeError::Read(error) => error,
-                TileNodeError::TooNarrow { level, index, .. } => {
-                    LedgerError::Damaged { object: ObjectName::Tile { level, index } }
-                }
-            })?;
-            subtrees.push(node);
+            subtrees.push(nodes.node(level, begin >> level).map_err(node_failed)?);
             begin += 1 << level;
         }
         Ok(Frontier::from_subtrees(size, subtrees).map_err(|_| LedgerError::Root)?.root())
+    }
+
+    /// That the entry at an index is in the tree of the first `size` entries; leaf side first.
+    ///
+    /// # Errors
+    /// `ledger/no-entry` if the log has fewer entries, `proof/index-outside`, `ledger/missing`,
+    /// `ledger/damaged`, and the store's.
+    pub fn inclusion_proof(
+        &self,
+        index: EntryIndex,
+        size: u64,
+    ) -> Result<Vec<NodeHash>, LedgerError> {
+        self.expect_size(size)?;
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        inclusion_proof(index, size, &nodes).map_err(prove_failed)
+    }
+
+    /// That the tree of the first `new_size` entries extends the tree of the first `old_size`;
+    /// empty if the sizes are equal.
+    ///
+    /// # Errors
+    /// `ledger/no-entry` if the log has fewer entries, `proof/size-zero`, `proof/sizes-reversed`,
+    /// `ledger/missing`, `ledger/damaged`, and the store's.
+    pub fn consistency_proof(
+        &self,
+        old_size: u64,
+        new_size: u64,
+    ) -> Result<Vec<NodeHash>, LedgerError> {
+        self.expect_size(new_size)?;
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        consistency_proof(old_size, new_size, &nodes).map_err(prove_failed)
+    }
+
+    /// The hashes that lead from several entries to the root of the first `size`; the indexes
+    /// increase, and are below it.
+    ///
+    /// # Errors
+    /// As [`Self::inclusion_proof`].
+    pub fn shown_proof(
+        &self,
+        indexes: &[EntryIndex],
+        size: u64,
+    ) -> Result<Vec<NodeHash>, LedgerError> {
+        self.expect_size(size)?;
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        shown_proof(indexes, size, &nodes).map_err(node_failed)
+    }
+
+    /// Refuses a size that the log has not reached.
+    fn expect_size(&self, size: u64) -> Result<(), LedgerError> {
+        match size.checked_sub(1) {
+            Some(index) if size > self.size() => {
+                Err(LedgerError::NoEntry { index, size: self.size() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The hashes of a tile, as many as the tree has there.
@@ -409,6 +460,24 @@ pub(super) fn sign_checkpoint(checkpoint: Checkpoint, key: &SecretKey) -> Signed
     checkpoint.sign(&ed25519_dalek::SigningKey::from_bytes(key.seed()))
 }
 
+/// A node of the tree could not be had.
+fn node_failed(error: TileNodeError<LedgerError>) -> LedgerError {
+    match error {
+        TileNodeError::Read(error) => error,
+        TileNodeError::TooNarrow { level, index, .. } => {
+            LedgerError::Damaged { object: ObjectName::Tile { level, index } }
+        }
+    }
+}
+
+/// A proof could not be made.
+fn prove_failed(error: ProveError<TileNodeError<LedgerError>>) -> LedgerError {
+    match error {
+        ProveError::Range(range) => LedgerError::Proof(range),
+        ProveError::Source(error) => node_failed(error),
+    }
+}
+
 /// The place of an entry or hash in its bundle, tile or tail.
 fn place(index: u64) -> usize {
     (index % WIDTH) as usize
@@ -446,6 +515,7 @@ fn split_run(mut run: &[u8]) -> Option<Vec<&[u8]>> {
 mod tests {
     use super::*;
     use crate::model::hash::empty_root;
+    use crate::model::merkle::{verify_consistency, verify_inclusion};
     use crate::store::MemoryStore;
 
     /// Any bytes do for an entry here.
@@ -498,6 +568,28 @@ mod tests {
         }
         for index in (0..66_100).step_by(977).chain([65_535, 65_536, 66_047, 66_048, 66_099]) {
             assert_eq!(log.entry_bytes(index).unwrap(), entry(index));
+        }
+        let roots: Vec<(u64, NodeHash)> = sizes.map(|size| (size, mth(0, size))).to_vec();
+        for (size, root) in &roots {
+            for index in [0, 1, size / 2, size - 1] {
+                let proof = log.inclusion_proof(index, *size).unwrap();
+                let leaf = leaf_hash(&entry(index));
+                verify_inclusion(index, *size, &leaf, &proof, root).unwrap();
+            }
+            for (old, old_root) in roots.iter().filter(|(old, _)| old <= size) {
+                let proof = log.consistency_proof(*old, *size).unwrap();
+                verify_consistency(*old, *size, old_root, root, &proof).unwrap();
+            }
+        }
+        for (refused, code) in [
+            (log.inclusion_proof(0, 66_101), "ledger/no-entry"),
+            (log.inclusion_proof(300, 300), "proof/index-outside"),
+            (log.inclusion_proof(0, 0), "proof/index-outside"),
+            (log.consistency_proof(1, 66_101), "ledger/no-entry"),
+            (log.consistency_proof(0, 300), "proof/size-zero"),
+            (log.consistency_proof(301, 300), "proof/sizes-reversed"),
+        ] {
+            assert_eq!(refused.unwrap_err().code(), code);
         }
         assert_eq!(log.entry_bytes(66_100).unwrap_err().code(), "ledger/no-entry");
     }
