@@ -109,6 +109,7 @@ fn what_stops_a_command_is_told_with_a_hint_in_both_languages() {
         "map/",
         "policy/",
         "proof/",
+        "seal-path/",
         "signature/",
         "tree/",
         "trust/",

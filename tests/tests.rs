@@ -16,6 +16,7 @@ mod ledger;
 mod notes;
 mod readme;
 mod rules;
+mod seal;
 mod spec;
 mod store_contract;
 mod tamper;

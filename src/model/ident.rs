@@ -11,7 +11,7 @@ use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
 use super::encoding::{Keyed, Malformed, decode_bytes, encode_bytes, never_borrows};
-use super::hash::{Digest32, EventHash, HASH_LEN, LeafHash, SubjectHash};
+use super::hash::{Digest32, EventHash, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 pub use super::key::KeyBytes;
 use super::text::Text;
 
@@ -58,7 +58,7 @@ macro_rules! hash_encoding {
     )*};
 }
 
-hash_encoding! { LeafHash EventHash SubjectHash Digest32 }
+hash_encoding! { LeafHash EventHash SubjectHash Digest32 NodeHash }
 
 fn parse_hex(text: &str) -> Result<[u8; 32], Malformed> {
     let malformed = Malformed::new("hex/malformed");

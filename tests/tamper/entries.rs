@@ -381,7 +381,7 @@ fn a_failed_entry_marks_every_gift_that_it_touches() {
 fn an_event_of_too_many_subjects_cannot_be_linked() {
     let world = World::new();
     let gifts: Vec<_> = (0..=255u8)
-        .flat_map(|first| [0, 1].map(|last| [[first; 31].as_slice(), &[last]].concat()))
+        .flat_map(|first| [0, 1].map(|second| [&[first, second], [first; 30].as_slice()].concat()))
         .map(|hash| EventHash::from_bytes(hash.try_into().unwrap()))
         .take(SUBJECTS_MAX)
         .map(|gift| (gift, 1, None, 1))
