@@ -13,6 +13,7 @@
 //! | [`store`] | where the log is kept: sled, or memory with faults |
 //! | [`bundle`] | the log as files: the regulator's zip, an unpacked folder |
 //! | [`verify`] | the auditor: everything derived again from bytes; uses nothing of the writer |
+//! | [`prove`] | proofs about single entries, from any source of a log |
 //! | [`ledger`] | a ledger folder, open for reading |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
 //! | [`keyfile`], [`import`] | secret keys in files; published lists become events |
@@ -38,6 +39,7 @@ pub mod import;
 pub mod keyfile;
 pub mod ledger;
 pub mod model;
+pub mod prove;
 pub mod store;
 pub mod verify;
 pub mod writer;

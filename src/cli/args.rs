@@ -15,7 +15,8 @@ use super::failure::Failure;
 use super::locales::Language;
 use super::{
     audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
-    import, init, key, list, lookup, need, party, recall, receive, root, shipment, stock,
+    import, init, key, list, lookup, need, party, prove, recall, receive, root, shipment, stock,
+    verify,
 };
 use crate::model::encoding::Malformed;
 
@@ -75,6 +76,10 @@ pub enum Command {
     List(list::Args),
     /// The regulator's check of everything.
     Audit(audit::Args),
+    /// That an entry is in the log.
+    Prove(prove::Args),
+    /// Whether a file proves what it says.
+    Verify(verify::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
     /// A published list.
@@ -162,6 +167,8 @@ impl Command {
             Self::Lookup(args) => lookup::run(args, ctx),
             Self::List(args) => list::run(args, ctx),
             Self::Audit(args) => audit::run(args, ctx),
+            Self::Prove(args) => prove::run(args, ctx),
+            Self::Verify(args) => verify::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
             Self::Import(args) => import::run(args, ctx),
             Self::Demo(args) => demo::run(args, ctx),

@@ -1,12 +1,16 @@
 //! `lookup`: the donor's command. The first line says where the gift is and how much was accepted.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
 use super::gift_page::{Step, journey, page};
+use super::init::check_output;
 use super::phrases::{Phrases, number, wrapped};
-use super::words;
+use super::prove::write;
+use super::{qr, words};
 use crate::ledger::Ledger;
 use crate::model::event::Document;
 use crate::model::ident::GiftId;
@@ -22,6 +26,10 @@ pub struct Args {
     document: Option<String>,
     #[arg(long, value_name = "HEADLINE", value_parser = expectations())]
     expect: Option<String>,
+    #[arg(long)]
+    qr: bool,
+    #[arg(long, value_name = "FILE", requires = "gift")]
+    qr_svg: Option<PathBuf>,
 }
 
 /// The answer for programs.
@@ -45,6 +53,9 @@ struct Checkpoint {
 /// # Errors
 /// `gift/unknown`, `gift-id/mistyped`; `expectation/not-met` with exit code 3.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
+    if let Some(path) = &args.qr_svg {
+        check_output(path)?;
+    }
     let ledger = ctx.open()?;
     let gifts = find(args, &ledger)?;
     let mut answers = Vec::new();
@@ -55,7 +66,13 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         let recorded = |index| ledger.log().recorded(index).map_err(Failure::from);
         let journey = journey(ledger.state(), gift, recorded)?;
         let words = Phrases { language: ctx.language, state: ledger.state() };
-        let page = page(&words, gift, &verdict, &journey) + &footing(&words, &ledger, &verdict);
+        let mut page = page(&words, gift, &verdict, &journey) + &footing(&words, &ledger, &verdict);
+        if args.qr {
+            page += &format!("\n{}", qr::terminal(&verdict.gift));
+        }
+        if let Some(path) = &args.qr_svg {
+            write(path, qr::image(&verdict.gift).as_bytes())?;
+        }
         pages.push(page);
         let checkpoint = ledger.checkpoint().checkpoint();
         let checkpoint = Checkpoint {

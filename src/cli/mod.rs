@@ -32,12 +32,15 @@ mod lookup;
 mod need;
 mod party;
 mod phrases;
+mod prove;
+mod qr;
 mod recall;
 mod receive;
 mod root;
 mod shipment;
 mod signing;
 mod stock;
+mod verify;
 mod words;
 
 use std::cell::{Cell, OnceCell};

@@ -19,6 +19,7 @@ pub mod state;
 pub mod subject;
 pub mod text;
 pub mod tile;
+pub mod tlog_proof;
 pub mod trust;
 pub mod verdict;
 pub mod violation;

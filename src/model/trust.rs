@@ -22,6 +22,8 @@
 //! the operator really signed the checkpoint is not checked here, since the log may have changed
 //! its operator's key; that is the auditor's matter.
 
+mod judge;
+
 use std::fmt;
 
 use hex::FromHex;
@@ -31,6 +33,8 @@ use super::checkpoint::{ORIGIN_LEN_MAX, Origin, SignedCheckpoint, SignedCheckpoi
 use super::hash::{HASH_LEN, LeafHash};
 use super::note::{KeyKind, KeyName, NOTE_LEN_MAX, VerifierKey, VerifierKeyError};
 use super::policy::{POLICY_LEN_MAX, Policy, PolicyError};
+
+pub use judge::Distrust;
 
 /// The longest trust file that is read, in bytes: head, policy and note.
 pub const TRUST_LEN_MAX: usize = 8192 + POLICY_LEN_MAX + NOTE_LEN_MAX;
