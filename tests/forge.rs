@@ -248,7 +248,7 @@ impl Forge {
         };
         let statement = target.as_ref().and_then(|target| target.statement.as_ref());
         let target = statement.zip(target.as_ref().map(|target| target.hash));
-        Subject::hashes(&event.subjects(target))
+        Subject::hashed(&event.subjects(target)).iter().map(|subject| subject.hash).collect()
     }
 
     /// The files, with a checkpoint by the operator.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use giftproof::model::entry::Place;
-use giftproof::model::hash::{LeafHash, NodeHash, SubjectHash};
-use giftproof::model::seal::{Row, SealFault, Table, TableProof, TableRoot};
+use giftproof::model::entry::{Entry, NO_LEAF, Place};
+use giftproof::model::event::Statement;
+use giftproof::model::hash::{LeafHash, NodeHash, SubjectHash, leaf_hash};
+use giftproof::model::seal::{Row, SealFault, Sort, Table, TableProof, TableRoot};
+use giftproof::model::subject::Subject;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -98,8 +100,9 @@ fn table_of(subjects: &[SubjectHash]) -> (Table, Rows) {
     let mut table = Table::new();
     let mut rows = Rows::new();
     for (index, subject) in subjects.iter().enumerate() {
-        table.touch(*subject, place(index as u64));
-        rows.insert(*subject, Row { number: 1, place: place(index as u64) });
+        let row = Row { number: 1, place: place(index as u64) };
+        table.insert(*subject, row);
+        rows.insert(*subject, row);
     }
     (table, rows)
 }
@@ -123,8 +126,9 @@ proptest! {
         for (index, (which, then)) in steps.iter().enumerate() {
             let subject = *which.get(&known);
             let number = rows.get(&subject).map_or(0, |row| row.number) + 1;
-            table.touch(subject, place(index as u64));
-            rows.insert(subject, Row { number, place: place(index as u64) });
+            let row = Row { number, place: place(index as u64) };
+            table.insert(subject, row);
+            rows.insert(subject, row);
             match then {
                 0 => {
                     table.seal();
@@ -296,12 +300,49 @@ fn a_large_table_is_sealed_again_after_few_touches() {
     table.seal();
     assert_eq!(table.sealed(), Some(root_of(&rows)));
     for (index, subject) in (20_000..).zip(known.iter().step_by(97)) {
-        table.touch(*subject, place(index));
-        rows.insert(*subject, Row { number: 2, place: place(index) });
+        let row = Row { number: 2, place: place(index) };
+        table.insert(*subject, row);
+        rows.insert(*subject, row);
     }
     assert_ne!(table.sealed(), Some(root_of(&rows)));
     assert_eq!(table.root(), root_of(&rows));
     assert_ne!(table.sealed(), Some(root_of(&rows)));
     table.seal();
     assert_eq!(table.sealed(), Some(root_of(&rows)));
+}
+
+/// The seals of a vector say what the links of the entries before them say.
+#[test]
+fn seals_follow_from_the_links() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/accept/seals.json");
+    let vector: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut rows: BTreeMap<Option<Sort>, Rows> = BTreeMap::new();
+    let (mut genesis, mut seals, mut sorts) = (NO_LEAF, 0, BTreeSet::new());
+    for (index, hex) in (0..).zip(vector["entries"].as_array().unwrap()) {
+        let bytes = hex::decode(hex.as_str().unwrap()).unwrap();
+        let leaf = leaf_hash(&bytes);
+        let Entry { header, event } = Entry::from_bytes(&bytes).unwrap();
+        let event = event.open(&genesis).unwrap();
+        if let Some(Statement::EpochSealed(seal)) = &event.statement {
+            assert_eq!(seal.size, index);
+            assert_eq!(seal.root, rows[&None][&Subject::Root.hash()]);
+            for sort in Sort::ALL {
+                let rows = rows.get(&Some(*sort)).cloned().unwrap_or_default();
+                assert_eq!(*seal.table(*sort), root_of(&rows), "{sort} at {index}");
+            }
+            assert!(header.links.is_empty());
+            seals += 1;
+        }
+        for subject in event.subjects(None) {
+            let hash = subject.hash();
+            let link = header.links.iter().find(|link| link.subject == hash).unwrap();
+            let row = Row { number: link.number, place: Place { index, leaf } };
+            rows.entry(Sort::of(&subject)).or_default().insert(hash, row);
+            sorts.insert(Sort::of(&subject));
+        }
+        if index == 0 {
+            genesis = leaf;
+        }
+    }
+    assert_eq!((seals, sorts.len()), (3, 6));
 }

@@ -68,6 +68,11 @@ impl Stage {
         self.draft(statement, &[(Capacity::Holder, "hospital-a")])
     }
 
+    /// What a seal must say if it is the next entry.
+    fn seal(&self) -> EpochSealed {
+        self.world.state.clone().seal_statement()
+    }
+
     /// The red cross sends so many of the pooled masks.
     fn send(&self, number: &str, taker: &str, quantity: u64) -> Draft {
         let sent = portions(&[(self.pooled, 1, None, quantity)]);

@@ -10,6 +10,7 @@ pub mod crafted;
 pub mod refused;
 pub mod run;
 pub mod scribe;
+pub mod seals;
 pub mod statements;
 pub mod values;
 

@@ -15,8 +15,8 @@ use super::failure::Failure;
 use super::locales::Language;
 use super::{
     audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
-    import, init, key, list, lookup, need, party, prove, recall, receive, root, shipment, stock,
-    verify,
+    import, init, key, list, lookup, need, party, prove, recall, receive, root, seal, shipment,
+    stock, verify,
 };
 use crate::model::encoding::Malformed;
 
@@ -80,6 +80,8 @@ pub enum Command {
     Prove(prove::Args),
     /// Whether a file proves what it says.
     Verify(verify::Args),
+    /// A seal over everything.
+    Seal,
     /// The regulator's bundle.
     Export(export::ExportArgs),
     /// A published list.
@@ -172,6 +174,7 @@ impl Command {
             Self::Export(args) => export::run(args, ctx),
             Self::Import(args) => import::run(args, ctx),
             Self::Demo(args) => demo::run(args, ctx),
+            Self::Seal => seal::run(ctx),
             Self::Reindex => export::reindex(ctx),
             Self::Completions(args) => completions::run(args, ctx),
             Self::Man(args) => completions::man(args, ctx),

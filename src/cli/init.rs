@@ -49,6 +49,10 @@ pub struct Args {
     offset_minutes: i16,
     #[arg(long = "clock", value_name = "KIND=DAYS:BASIS")]
     clocks: Vec<ClockWord>,
+    #[arg(long, value_name = "COUNT", default_value_t = 65_536)]
+    seal_entries: u32,
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    seal_seconds: u32,
     #[arg(long, value_name = "FILE")]
     draft: Option<PathBuf>,
     #[arg(long, value_name = "FILE", conflicts_with_all = ["draft", "origin", "registrars"])]
@@ -259,8 +263,8 @@ fn statement(args: &Args, ctx: &Context, operator: KeyBytes) -> Result<LedgerCre
             version: 1,
             offset_minutes: args.offset_minutes,
             clocks: List::new(clocks)?,
-            seal_entries: 0,
-            seal_seconds: 0,
+            seal_entries: args.seal_entries,
+            seal_seconds: args.seal_seconds,
             inclusion_seconds: 86_400,
         },
     })

@@ -37,6 +37,7 @@ mod qr;
 mod recall;
 mod receive;
 mod root;
+mod seal;
 mod shipment;
 mod signing;
 mod stock;

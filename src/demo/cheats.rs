@@ -19,6 +19,7 @@ use crate::model::event::*;
 use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::TreeBuilder;
+use crate::model::subject::{HashedSubject, Subject};
 use crate::model::tile::{EntryBundle, TileLayout, push_entry};
 use crate::model::trust::TrustFile;
 use crate::verify::{Options, Report, audit};
@@ -132,6 +133,7 @@ fn swap_quantity(log: &mut Log, _: &Seed) -> Result<EntryIndex, DemoError> {
     let whole = |arrival: &Arrival| Arrival { accepted: 1_000, damaged: 0, ..arrival.clone() };
     receipt.arrivals = List::new(receipt.arrivals.iter().map(whole).collect())?;
     event.frame = Frame::new(&head, &receipt.into())?;
+    log.drop_seal();
     Ok(index)
 }
 
@@ -139,6 +141,7 @@ fn swap_quantity(log: &mut Log, _: &Seed) -> Result<EntryIndex, DemoError> {
 fn drop_dispute(log: &mut Log, _: &Seed) -> Result<EntryIndex, DemoError> {
     let index = log.find(|statement| matches!(statement, Statement::Dispute(_)))?;
     log.entries.remove(usize::try_from(index).expect("in memory"));
+    log.drop_seal();
     Ok(index)
 }
 
@@ -230,12 +233,19 @@ impl Log {
         unreachable!("the acts before have made such an entry")
     }
 
+    /// Leaves out the seal at the end, which would not fit a changed entry before it. The rules of
+    /// this ledger ask for none, so nobody misses it.
+    fn drop_seal(&mut self) {
+        self.entries.pop();
+    }
+
     /// The subjects of a new event, as links that are still to be numbered.
     fn links_of(&self, event: &SignedEvent) -> Result<Links, DemoError> {
         let open = event.clone().open(&self.genesis())?;
-        let subjects = crate::model::subject::Subject::hashes(&open.subjects(None));
-        let link = |subject| Link { subject, number: 1, previous: None };
-        Ok(List::new(subjects.into_iter().map(link).collect())?)
+        let subjects = Subject::hashed(&open.subjects(None));
+        let link =
+            |subject: &HashedSubject| Link { subject: subject.hash, number: 1, previous: None };
+        Ok(List::new(subjects.iter().map(link).collect())?)
     }
 
     /// Index, previous leaf hash and links of every entry, as they must be now.

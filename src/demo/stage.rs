@@ -234,12 +234,13 @@ impl Stage {
         self.writer.with_state(read)
     }
 
-    /// Closes the ledger.
+    /// Seals the ledger, and closes it.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn close(mut self) -> Result<(), DemoError> {
         self.record()?;
+        self.writer.seal()?;
         Ok(self.writer.close()?)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::model::date::UnixMs;
 use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, OpenEvent, Place};
+use crate::model::event::EpochSealed;
 use crate::model::key::SecretKey;
 use crate::model::state::Recorded;
 use crate::model::violation::Violation;
@@ -49,6 +50,16 @@ impl Ledger {
         let leaf = self.log.append(bytes);
         self.state.advance(&recorded, leaf, &subjects);
         Ok(Place { index: recorded.index, leaf })
+    }
+
+    /// What a seal must say if it is the next entry.
+    pub(crate) fn seal_statement(&mut self) -> EpochSealed {
+        self.state.seal_statement()
+    }
+
+    /// Works out, ahead of the next seal, what it will take.
+    pub(crate) fn refresh_tables(&mut self) {
+        self.state.refresh_tables();
     }
 
     /// Whether entries were appended that no commit has made durable.

@@ -2,7 +2,7 @@
 //! them. It may be deleted at any time.
 //!
 //! ```text
-//! index/state = "giftproof-index/v1\n" || state || SHA-256 of all before
+//! index/state = "giftproof-index/v2\n" || state || SHA-256 of all before
 //! ```
 //!
 //! The state is encoded by bincode in its standard configuration; unlike the log, nobody but this
@@ -21,7 +21,7 @@ use super::Log;
 use super::error::{LedgerError, io};
 use super::published::replace;
 
-const MAGIC: &[u8] = b"giftproof-index/v1\n";
+const MAGIC: &[u8] = b"giftproof-index/v2\n";
 const HASH_LEN: usize = 32;
 
 /// The file of the index in a ledger folder.

@@ -267,13 +267,18 @@ fn replay(
         }
         let event = event.open(&state.genesis).map_err(malformed)?;
         let recorded = Recorded { index, recorded_at: header.recorded_at, event };
+        let subjects = state.subjects(&recorded.event, log);
         let applied = state.apply(&recorded, log);
         if let Some(fault) = log.take_fault() {
             return Err(fault);
         }
         applied.map_err(rules(index))?;
-        let subjects: Vec<_> = header.links.iter().map(|link| link.subject).collect();
-        state.advance_by_hash(index, header.recorded_at, log.leaf(index)?, &subjects);
+        let touched = match &recorded.event.statement {
+            Some(_) => Subject::hashed(&subjects),
+            // Only the links can tell.
+            None => header.links.iter().map(|link| link.subject.into()).collect(),
+        };
+        state.advance_by_hash(index, header.recorded_at, log.leaf(index)?, &touched);
         progress(state.size, log.size());
     }
     Ok(state)

@@ -9,6 +9,7 @@ use super::encoding;
 use super::event::{Attestation, Statement};
 use super::hash::{EventHash, SubjectHash, context_hash};
 use super::ident::{GiftId, Handle, ShipmentId};
+use super::seal::Sort;
 use super::text::Text;
 
 const CONTEXT: &[u8] = b"\xffgiftproof subject v1\0";
@@ -35,6 +36,27 @@ pub enum Subject {
     Statement(EventHash),
 }
 
+/// A subject by its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HashedSubject {
+    /// The hash.
+    pub hash: SubjectHash,
+    /// The table that it stands in; none for the root, and where only a link tells of it.
+    pub sort: Option<Sort>,
+}
+
+impl From<&Subject> for HashedSubject {
+    fn from(subject: &Subject) -> Self {
+        Self { hash: subject.hash(), sort: Sort::of(subject) }
+    }
+}
+
+impl From<SubjectHash> for HashedSubject {
+    fn from(hash: SubjectHash) -> Self {
+        Self { hash, sort: None }
+    }
+}
+
 impl Subject {
     /// SHA-256(context || number of the sort || its encoding).
     ///
@@ -58,9 +80,9 @@ impl Subject {
     }
 
     /// The hashes of subjects, in order, each once: gifts that share an id share a hash.
-    pub fn hashes(subjects: &BTreeSet<Self>) -> Vec<SubjectHash> {
-        let hashes: BTreeSet<SubjectHash> = subjects.iter().map(Subject::hash).collect();
-        hashes.into_iter().collect()
+    pub fn hashed(subjects: &BTreeSet<Self>) -> Vec<HashedSubject> {
+        let hashed: BTreeSet<HashedSubject> = subjects.iter().map(HashedSubject::from).collect();
+        hashed.into_iter().collect()
     }
 
     /// Adds the subjects of a statement; `own` is the hash of its event.
@@ -128,6 +150,7 @@ impl Subject {
             | Statement::RulesChanged(_) => {
                 into.insert(Subject::Root);
             }
+            Statement::EpochSealed(_) => {}
         }
     }
 }
@@ -162,6 +185,7 @@ mod tests {
         let subjects = BTreeSet::from([gift(1), Subject::Root, gift(2)]);
         let mut expected = vec![gift(1).hash(), Subject::Root.hash()];
         expected.sort();
-        assert_eq!(Subject::hashes(&subjects), expected);
+        let hashes: Vec<_> = Subject::hashed(&subjects).iter().map(|hashed| hashed.hash).collect();
+        assert_eq!(hashes, expected);
     }
 }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::hash::HASH_LEN;
 use super::ident::{Handle, KeyBytes};
+use super::seal::{Row, Sort, TableRoot};
 
 macro_rules! violations {
     ($($(#[$doc:meta])* $name:ident = $code:literal,)+) => {
@@ -113,6 +114,12 @@ violations! {
     NeedUnknown = "need/unknown",
     /// A party's key, name or standing already is what this event says.
     NoChange = "event/no-change",
+    /// A seal covers nothing that the one before does not.
+    SealNothingNew = "seal/nothing-new",
+    /// A seal does not say what follows from the log.
+    SealMismatch = "seal/mismatch",
+    /// A seal was due before this entry, by the ledger's own rules.
+    SealMissed = "seal/missed",
     /// A bundle of entries is not what the tree commits to, or malformed.
     BundleMismatch = "bundle/mismatch",
     /// A tile is not the one that follows from the entries.
@@ -164,6 +171,10 @@ pub enum Detail {
     Key(KeyBytes),
     /// A word of the spec: a role, a capacity, a code.
     Word(&'static str),
+    /// The row of the root subject.
+    Row(Row),
+    /// A table.
+    Table(Sort, TableRoot),
 }
 
 impl fmt::Display for Detail {
@@ -175,6 +186,10 @@ impl fmt::Display for Detail {
             Detail::Party(handle) => write!(f, "{handle}"),
             Detail::Key(key) => write!(f, "{key}"),
             Detail::Word(word) => f.write_str(word),
+            Detail::Row(Row { number, place }) => {
+                write!(f, "root {number} {} {}", place.index, place.leaf)
+            }
+            Detail::Table(sort, TableRoot { rows, hash }) => write!(f, "{sort} {rows} {hash}"),
         }
     }
 }

@@ -14,10 +14,10 @@ use super::{AuditError, refusal};
 use crate::bundle::{LogSource, SourceError};
 use crate::model::encoding::Malformed;
 use crate::model::entry::{Entry, Header, NO_LEAF, OpenEvent};
-use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
+use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::key::{KeyBytes, PublicKey};
 use crate::model::signature::{Signature, SignedMessage, verify_batch};
-use crate::model::subject::Subject;
+use crate::model::subject::{HashedSubject, Subject};
 use crate::model::tile::{BundleCoord, EntryBundle, TileCoord, TileLayout};
 use crate::model::violation::{Code, Violation};
 
@@ -69,17 +69,17 @@ pub(super) struct Content {
 #[derive(Default)]
 pub(super) struct Touched {
     pub subjects: BTreeSet<Subject>,
-    pub hashes: Vec<SubjectHash>,
+    pub hashes: Vec<HashedSubject>,
 }
 
 impl Touched {
     pub(super) fn new(subjects: BTreeSet<Subject>) -> Self {
-        Self { hashes: Subject::hashes(&subjects), subjects }
+        Self { hashes: Subject::hashed(&subjects), subjects }
     }
 
     /// What the operator's links say, where the event cannot tell.
     pub(super) fn linked(header: &Header) -> Self {
-        let hashes = header.links.iter().map(|link| link.subject).collect();
+        let hashes = header.links.iter().map(|link| link.subject.into()).collect();
         Self { subjects: BTreeSet::new(), hashes }
     }
 }

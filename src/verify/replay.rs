@@ -15,7 +15,7 @@ use crate::model::event::{Kind, Statement};
 use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::state::{History, Recorded, State};
-use crate::model::subject::Subject;
+use crate::model::subject::{HashedSubject, Subject};
 use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::violation::{Code, Violation};
 
@@ -31,6 +31,8 @@ pub(super) struct Replay<'a> {
     failures: Listed<Failure>,
     not_understood: Listed<EntryIndex>,
     unjudged: Listed<Failure>,
+    /// A seal that was due and not there has been reported.
+    seal_missed: bool,
     /// Subjects of failed entries of which only the links could be read.
     failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
 }
@@ -54,6 +56,7 @@ impl<'a> Replay<'a> {
             failures: Listed::default(),
             not_understood: Listed::default(),
             unjudged: Listed::default(),
+            seal_missed: false,
             failed_subjects: BTreeMap::new(),
         }
     }
@@ -131,6 +134,9 @@ impl<'a> Replay<'a> {
         };
         let Content { header, kind, event, mut touched, bad_signer } = content;
         let recorded_at = header.recorded_at;
+        if kind != Kind::EpochSealed as u16 {
+            self.check_seal(state, recorded_at);
+        }
         let place = check_chain(&header, index, state.last_leaf, state.recorded_at);
         let place = place.and_then(|()| match kind == Kind::LedgerCreated as u16 {
             true => Err(Violation::new(Code::GenesisPlace, 0u64, index)),
@@ -158,7 +164,10 @@ impl<'a> Replay<'a> {
             .and_then(|()| check_links(&state.links_by_hash(&touched.hashes), &header.links))
             .and_then(|()| state.apply(&entry, &self.past));
         match (judged, &entry.event.statement) {
-            (Ok(()), Some(statement)) => *self.events.entry(statement.kind()).or_default() += 1,
+            (Ok(()), Some(statement)) => {
+                *self.events.entry(statement.kind()).or_default() += 1;
+                self.seal_missed &= statement.kind() != Kind::EpochSealed;
+            }
             (Ok(()), None) => self.not_understood.push(index),
             (Err(violation), statement) => {
                 if !self.not_understood.is_empty() && rests_on_all(&violation, statement) {
@@ -172,6 +181,21 @@ impl<'a> Replay<'a> {
             }
         }
         state.advance_by_hash(index, recorded_at, leaf, &touched.hashes);
+    }
+
+    /// Reports, once until the next seal, that one was due before this entry.
+    fn check_seal(&mut self, state: &State, recorded_at: UnixMs) {
+        if self.seal_missed {
+            return;
+        }
+        if let Err(violation) = state.check_seal(recorded_at) {
+            self.seal_missed = true;
+            if self.not_understood.is_empty() {
+                self.fail(state.size, violation);
+            } else {
+                self.unjudged.push(Failure { at: Spot::Entry(state.size), violation });
+            }
+        }
     }
 
     fn fail(&mut self, index: EntryIndex, violation: Violation) {
@@ -208,7 +232,7 @@ fn genesis_state(entry: PreparedEntry) -> Result<Option<State>, Violation> {
     if event.statement.is_none() {
         return Ok(None);
     }
-    let link = |subject: &SubjectHash| Link { subject: *subject, number: 1, previous: None };
+    let link = |subject: &HashedSubject| Link { subject: subject.hash, number: 1, previous: None };
     let links: Vec<Link> = touched.hashes.iter().map(link).collect();
     check_links(&links, &header.links)?;
     let entry_0 = Recorded { index: 0, recorded_at: header.recorded_at, event };
@@ -273,7 +297,7 @@ fn rests_on_all(violation: &Violation, statement: &Option<Statement>) -> bool {
     match violation.code {
         // What a correction touches depends on its target.
         Code::LinksMismatch => matches!(statement, Some(Statement::Correction(_))),
-        code => (Code::PartyUnknown..=Code::NoChange).contains(&code),
+        code => (Code::PartyUnknown..=Code::SealMismatch).contains(&code),
     }
 }
 

@@ -58,6 +58,9 @@ pub enum GateFault {
     /// next checkpoint.
     #[error("the operator's key changes only together with the new secret key")]
     OperatorKey,
+    /// `gate/seal-too-soon`: a seal that was asked for so soon after the newest one.
+    #[error("the newest seal is not ten seconds old")]
+    SealTooSoon,
 }
 
 impl GateFault {
@@ -72,6 +75,7 @@ impl GateFault {
             Self::TooManySubjects { .. } => "gate/too-many-subjects",
             Self::EntryTooLarge { .. } => "gate/entry-too-large",
             Self::OperatorKey => "gate/operator-key",
+            Self::SealTooSoon => "gate/seal-too-soon",
         }
     }
 }

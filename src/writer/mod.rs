@@ -38,7 +38,7 @@ pub use clock::{Clock, ManualClock};
 pub use gate::{GateFault, SIGNED_AHEAD_MAX_MS, SignerFault, Warning};
 
 use gate::Gate;
-use queue::{Job, Queue};
+use queue::{Job, Queue, Work};
 use sequencer::Sequencer;
 
 /// An event that is in the log, durably.
@@ -272,6 +272,7 @@ impl Writer {
             key,
             next_key: None,
             mark,
+            failing: false,
         };
         let thread = thread::Builder::new()
             .name("sequencer".to_owned())
@@ -304,7 +305,7 @@ impl Writer {
     ) {
         match self.gate.check(event, self.clock.now()) {
             Ok(checked) => {
-                self.enqueue(vec![Job { checked, new_key: None, answer: Box::new(answer) }]);
+                self.enqueue(vec![Job::event(checked, None, answer)]);
             }
             Err(refused) => answer(Err(refused)),
         }
@@ -323,7 +324,7 @@ impl Writer {
                 let (answer, pending) = channel();
                 match checked {
                     Ok(checked) => {
-                        jobs.push(Job { checked, new_key: None, answer: Box::new(answer) });
+                        jobs.push(Job::event(checked, None, answer));
                     }
                     Err(refused) => answer(Err(refused)),
                 }
@@ -346,7 +347,18 @@ impl Writer {
     ) -> Result<Accepted, Refused> {
         let checked = self.gate.check(event, self.clock.now())?;
         let (answer, pending) = channel();
-        self.enqueue(vec![Job { checked, new_key: Some(new_key), answer: Box::new(answer) }]);
+        self.enqueue(vec![Job::event(checked, Some(new_key), answer)]);
+        pending.wait()
+    }
+
+    /// Asks for a seal over all that is in the log when its turn comes, and waits for it: the
+    /// checkpoint then ends with it. If nothing is unsealed, the newest seal is the answer.
+    ///
+    /// # Errors
+    /// [`Refused`]; `gate/seal-too-soon` less than ten seconds after the newest seal.
+    pub fn seal(&self) -> Result<Accepted, Refused> {
+        let (answer, pending) = channel();
+        self.enqueue(vec![Job { work: Work::Seal, answer: Box::new(answer) }]);
         pending.wait()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::ledger::LedgerError;
 use crate::model::key::SecretKey;
@@ -15,12 +16,28 @@ pub(super) const WAITING_MAX: usize = 16_384;
 /// What an event is answered with: called once, in the sequencer's thread.
 pub(super) type Answer = Box<dyn FnOnce(Result<Accepted, Refused>) + Send>;
 
-/// An event that waits.
+/// What waits.
 pub(super) struct Job {
-    pub(super) checked: Checked,
-    /// The operator's next key, where the event brings one in.
-    pub(super) new_key: Option<SecretKey>,
+    pub(super) work: Work,
     pub(super) answer: Answer,
+}
+
+impl Job {
+    pub(super) fn event(
+        checked: Checked,
+        new_key: Option<SecretKey>,
+        answer: impl FnOnce(Result<Accepted, Refused>) + Send + 'static,
+    ) -> Self {
+        Self { work: Work::Event(Box::new(checked), new_key), answer: Box::new(answer) }
+    }
+}
+
+/// What is to be recorded.
+pub(super) enum Work {
+    /// An event, with the operator's next key where it brings one in.
+    Event(Box<Checked>, Option<SecretKey>),
+    /// A seal, which only the sequencer can make.
+    Seal,
 }
 
 /// The queue between those who submit and the sequencer.
@@ -57,14 +74,20 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes what waits, at most `max`; waits for the first. `None` when closed and empty.
-    pub(super) fn take(&self, max: usize) -> Option<Vec<Job>> {
+    /// Takes what waits, at most `max`; waits for the first, but not beyond `timeout`. `None` when
+    /// closed and empty.
+    pub(super) fn take(&self, max: usize, timeout: Option<Duration>) -> Option<VecDeque<Job>> {
         let mut waiting = self.waiting();
-        while waiting.jobs.is_empty() {
-            if waiting.closed {
-                return None;
+        let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
+        waiting = match timeout {
+            None => self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout_while(waiting, timeout, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        };
+        if waiting.jobs.is_empty() && waiting.closed {
+            return None;
         }
         let count = waiting.jobs.len().min(max);
         Some(waiting.jobs.drain(..count).collect())

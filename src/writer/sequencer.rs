@@ -3,19 +3,28 @@
 //! It takes what waits, puts it through the rules one by one, makes it durable in one commit,
 //! lets the checkpoint leave the process, and answers: in this order, so that no crash can take
 //! back what was answered or published. The more waits, the more shares a commit.
+//!
+//! It also makes the seals, as soon as they are due: whoever looks at a ledger that runs finds one
+//! that is not older than the ledger's rules say.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use crate::ledger::{AppendError, Ledger, LedgerError};
-use crate::model::event::Statement;
-use crate::model::ident::KeyBytes;
+use crate::model::date::UnixMs;
+use crate::model::draft::Draft;
+use crate::model::entry::Entry;
+use crate::model::event::{Capacity, Statement};
+use crate::model::hash::LeafHash;
+use crate::model::ident::{EntryIndex, KeyBytes};
 use crate::model::key::SecretKey;
 use crate::store::CommitError;
 
 use super::clock::Clock;
 use super::gate::{Checked, GateFault};
-use super::queue::{Answer, Job, Queue};
+use super::queue::{Answer, Job, Queue, Work};
 use super::{Accepted, Refused};
 
 /// The most events of one commit: 16 bundles and as many tiles, far below the store's limit.
@@ -25,6 +34,12 @@ const BATCH_MAX: usize = 4096;
 /// all writing of it together stays in proportion to the log.
 const INDEX_EVERY: u64 = 65_536;
 
+/// Seals that are asked for are at least so far apart, in milliseconds.
+const SEALS_APART_MS: u64 = 10_000;
+
+/// A seal that could not be stored is not tried again before, unless something is submitted.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
 pub(super) struct Sequencer {
     pub(super) ledger: Arc<RwLock<Ledger>>,
     pub(super) queue: Arc<Queue>,
@@ -33,6 +48,8 @@ pub(super) struct Sequencer {
     /// The key that an event of the batch in hand brings in.
     pub(super) next_key: Option<SecretKey>,
     pub(super) mark: Option<PathBuf>,
+    /// The last commit did not go through.
+    pub(super) failing: bool,
 }
 
 /// Nobody waits for ever: also when the sequencer ends by a panic, all are answered.
@@ -49,18 +66,28 @@ impl Sequencer {
     pub(super) fn run(mut self) -> Result<(), Cause> {
         let _stops = StopsQueue(Arc::clone(&self.queue));
         let ledger = Arc::clone(&self.ledger);
-        while let Some(jobs) = self.queue.take(BATCH_MAX) {
-            // Held until the commit is durable: whoever reads sees nothing that can be lost.
-            let mut guard = write(&ledger);
-            let (answers, stop) = self.batch(&mut guard, jobs);
-            drop(guard);
-            for (answer, result) in answers {
-                answer(result);
+        loop {
+            let timeout = self.until_seal(&read(&ledger));
+            let Some(mut jobs) = self.queue.take(BATCH_MAX, timeout) else { break };
+            // Once also without jobs: then a seal may be due.
+            loop {
+                // Held until the commit is durable: whoever reads sees nothing that can be lost.
+                let mut guard = write(&ledger);
+                let (answers, stop) = self.batch(&mut guard, &mut jobs);
+                drop(guard);
+                for (answer, result) in answers {
+                    answer(result);
+                }
+                if let Some(cause) = stop {
+                    self.queue.stop(Some(Arc::clone(&cause)));
+                    return Err(cause);
+                }
+                if jobs.is_empty() {
+                    break;
+                }
             }
-            if let Some(cause) = stop {
-                self.queue.stop(Some(Arc::clone(&cause)));
-                return Err(cause);
-            }
+            // Nobody waits for an answer now, and the next seal has less to do.
+            write(&ledger).refresh_tables();
         }
         let mut ledger = write(&ledger);
         if ledger.unindexed() == 0 {
@@ -69,13 +96,36 @@ impl Sequencer {
         ledger.save_index().map_err(Arc::new)
     }
 
-    /// Sequences a batch and commits it: the answers to give now, and why to stop after them.
-    fn batch(&mut self, ledger: &mut Ledger, jobs: Vec<Job>) -> (Answers, Option<Cause>) {
+    /// How long nothing need be done if nothing is submitted; none if a seal is due by no clock.
+    fn until_seal(&self, ledger: &Ledger) -> Option<Duration> {
+        if let Clock::Manual(_) = self.clock {
+            // It stands still until it is set, and whoever sets it submits something.
+            return None;
+        }
+        let (state, now) = (ledger.state(), self.clock.now());
+        let wait = if state.seal_due(now) {
+            Duration::ZERO
+        } else {
+            // Due is what is recorded later than this.
+            let after = state.seal_due_after()?;
+            Duration::from_millis((after.0 - now.0).saturating_add(1))
+        };
+        Some(if self.failing { wait.max(RETRY_AFTER) } else { wait })
+    }
+
+    /// Sequences jobs up to a seal, or all, and commits them: the answers to give now, and why to
+    /// stop after them. A seal ends its commit, so that a checkpoint ends with it.
+    fn batch(&mut self, ledger: &mut Ledger, jobs: &mut VecDeque<Job>) -> (Answers, Option<Cause>) {
         let mut answers = Answers::with_capacity(jobs.len());
         let mut stop = None;
-        for Job { checked, new_key, answer } in jobs {
+        while !ends_with_new_seal(ledger) {
+            if stop.is_none() && ledger.state().seal_due(self.now(ledger)) {
+                stop = self.seal(ledger).err();
+                continue;
+            }
+            let Some(Job { work, answer }) = jobs.pop_front() else { break };
             let result = match &stop {
-                None => self.sequence(ledger, checked, new_key),
+                None => self.sequence(ledger, work),
                 Some(_) => Err(Refused::Stopped { cause: stop.clone() }),
             };
             if let Err(Refused::Stopped { cause }) = &result {
@@ -88,30 +138,37 @@ impl Sequencer {
             && let Err(failed) = self.commit(ledger)
         {
             // All that was decided in this batch rests on entries that are not there, or may not
-            // be, so none of its answers stands.
+            // be, so none of its answers stands; and a seal would be tried again before the rest.
             let refused = failed.refused();
             answers.iter_mut().for_each(|(_, result)| *result = Err(refused.clone()));
+            answers.extend(jobs.drain(..).map(|job| (job.answer, Err(refused.clone()))));
+            self.failing = true;
             stop = match failed {
                 Failed::Unknown(cause) => Some(cause),
                 Failed::Surely(_) => stop.or(ledger.reload().map_err(Arc::new).err()),
             };
         }
+        if let Some(cause) = &stop {
+            let refused = Refused::Stopped { cause: Some(Arc::clone(cause)) };
+            answers.extend(jobs.drain(..).map(|job| (job.answer, Err(refused.clone()))));
+        }
         (answers, stop)
     }
 
+    /// What an entry would be recorded as now.
+    fn now(&self, ledger: &Ledger) -> UnixMs {
+        self.clock.now().max(ledger.state().recorded_at)
+    }
+
     /// Gives one event its place, in memory.
-    fn sequence(
-        &mut self,
-        ledger: &mut Ledger,
-        checked: Checked,
-        new_key: Option<SecretKey>,
-    ) -> Result<Accepted, Refused> {
-        let Checked { event, fault, warnings } = checked;
+    fn sequence(&mut self, ledger: &mut Ledger, work: Work) -> Result<Accepted, Refused> {
+        let (Checked { event, fault, warnings }, new_key) = match work {
+            Work::Event(checked, new_key) => (*checked, new_key),
+            Work::Seal => return self.seal_on_request(ledger),
+        };
         let hash = event.hash;
-        let unreadable = |error| Refused::Stopped { cause: Some(Arc::new(error)) };
         if let Some(index) = ledger.state().index_of(&hash) {
-            let entry = ledger.entry(index).map_err(unreadable)?;
-            let leaf = ledger.log().leaf(index).map_err(unreadable)?;
+            let (entry, leaf) = known(ledger, index)?;
             let signatures_differ = entry.event.signatures != event.signed.signatures;
             return Ok(Accepted { index, leaf, hash, already: true, signatures_differ, warnings });
         }
@@ -139,6 +196,48 @@ impl Sequencer {
         Ok(Accepted { index, leaf, hash, already: false, signatures_differ: false, warnings })
     }
 
+    fn seal_on_request(&mut self, ledger: &mut Ledger) -> Result<Accepted, Refused> {
+        let (state, mut already) = (ledger.state(), false);
+        let index = match state.newest_seal() {
+            Some(newest) if state.unsealed() == 0 => {
+                already = true;
+                newest.index
+            }
+            Some(newest) if self.now(ledger).0 < newest.recorded_at.0 + SEALS_APART_MS => {
+                return Err(Refused::Gate(GateFault::SealTooSoon));
+            }
+            _ => {
+                self.seal(ledger).map_err(|cause| Refused::Stopped { cause: Some(cause) })?;
+                ledger.newest().index
+            }
+        };
+        let (entry, leaf) = known(ledger, index)?;
+        let hash = entry.event.frame.hash(&ledger.state().genesis);
+        let warnings = Vec::new();
+        Ok(Accepted { index, leaf, hash, already, signatures_differ: false, warnings })
+    }
+
+    /// Appends a seal, in memory.
+    fn seal(&mut self, ledger: &mut Ledger) -> Result<(), Cause> {
+        let now = self.now(ledger);
+        let statement = ledger.seal_statement();
+        let key = self.next_key.as_ref().unwrap_or(&self.key);
+        let state = ledger.state();
+        // Two equal statements are two events by their nonce; no two seals are equal. So the nonce
+        // may follow from the log, and a run with a clock that is set can be repeated.
+        let nonce = *state.last_leaf.as_bytes().first_chunk().expect("a hash has 32 bytes");
+        let event = Draft::new(statement, now, nonce)
+            .signer(Capacity::Operator, Some(&state.parties.operator), key.public().into())
+            .sign(&state.genesis, &[key])
+            .and_then(|signed| signed.open(&state.genesis))
+            .expect("a seal has few fields, and its signer's key is at hand");
+        match ledger.append(event, now) {
+            Ok(_) => Ok(()),
+            Err(AppendError::Log(error)) => Err(Arc::new(error)),
+            Err(refused) => unreachable!("a seal that follows from the state: {refused:?}"),
+        }
+    }
+
     /// Makes the batch durable and publishes its checkpoint.
     fn commit(&mut self, ledger: &mut Ledger) -> Result<(), Failed> {
         let next_key = self.next_key.take();
@@ -152,6 +251,7 @@ impl Sequencer {
         if let Some(next_key) = next_key {
             self.key = next_key;
         }
+        self.failing = false;
         // A crash here leaves a durable commit that nobody was told of; `open` publishes it.
         ledger.publish(self.mark.as_deref()).map_err(|error| Failed::Unknown(Arc::new(error)))?;
         if ledger.unindexed() >= INDEX_EVERY.max(ledger.state().size / 4) {
@@ -180,6 +280,25 @@ impl Failed {
             Self::Unknown(cause) => Refused::Stopped { cause: Some(Arc::clone(cause)) },
         }
     }
+}
+
+/// Whether the last entry is a seal that is still to be committed.
+fn ends_with_new_seal(ledger: &Ledger) -> bool {
+    ledger.is_ahead() && ledger.state().unsealed() == 0
+}
+
+/// An entry that is in the log, with its leaf hash.
+fn known(ledger: &Ledger, index: EntryIndex) -> Result<(Entry, LeafHash), Refused> {
+    let entry = ledger.entry(index).map_err(unreadable)?;
+    Ok((entry, ledger.log().leaf(index).map_err(unreadable)?))
+}
+
+fn unreadable(error: LedgerError) -> Refused {
+    Refused::Stopped { cause: Some(Arc::new(error)) }
+}
+
+fn read(ledger: &RwLock<Ledger>) -> RwLockReadGuard<'_, Ledger> {
+    ledger.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(ledger: &RwLock<Ledger>) -> RwLockWriteGuard<'_, Ledger> {

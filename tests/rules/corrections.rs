@@ -233,7 +233,7 @@ fn a_correction_moves_goods_of_gifts_that_come_in_and_go_out() {
     expect(&world, second, &[("red-cross good", 20)]);
     expect(&world, first, &[("moving red-cross/S", 10)]);
     assert_eq!(gifts(&world), [first].into());
-    let newest = world.state.newest(&Subject::Gift(second)).unwrap().1.index;
+    let newest = world.state.row(&Subject::Gift(second)).unwrap().place.index;
     assert_eq!(newest, world.state.size - 1, "the correction is linked to what it took out");
 }
 

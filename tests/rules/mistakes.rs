@@ -21,6 +21,8 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::SignatureInvalid, "checking signatures"),
     (Code::LinksMismatch, "replaying a log"),
     (Code::GiftIdTaken, "needs two events whose SHA-256 agree in 160 bits"),
+    (Code::SealNothingNew, "a second seal"),
+    (Code::SealMissed, "replaying a log"),
     (Code::BundleMismatch, "reading a bundle"),
     (Code::TileMismatch, "reading a bundle"),
     (Code::RootMismatch, "checking a checkpoint"),
@@ -314,6 +316,15 @@ const MISTAKES: &[Mistake] = &[
             PartyUpdated { handle: handle("red-cross"), particulars, successor: None };
         updated.particulars.name = text("red-cross");
         s.world.draft(updated, &TWO)
+    }),
+    ("a seal that covers itself", Code::SealMismatch, |s| {
+        let mut seal = s.world.state.clone().seal_statement();
+        seal.size += 1;
+        s.world.draft(seal, &[(Capacity::Operator, "operator")])
+    }),
+    ("a seal by a registrar", Code::SignerMissing, |s| {
+        let seal = s.world.state.clone().seal_statement();
+        s.world.draft(seal, &[(Capacity::Registrar, "registrar-1")])
     }),
 ];
 

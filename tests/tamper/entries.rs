@@ -323,6 +323,23 @@ pub const LIES: &[(Code, &str, Lie)] = &[
         let statement = NeedClosed { need: NOBODYS };
         forge.push(&stage.draft(statement, &[(Capacity::Recipient, "hospital-a")]))
     }),
+    (Code::SealMismatch, "a seal with a gift too few", |stage, forge| {
+        let mut seal = stage.seal();
+        seal.gifts.rows -= 1;
+        forge.push(&stage.draft(seal, &[(Capacity::Operator, "operator")]))
+    }),
+    (Code::SealNothingNew, "a seal after a seal", |stage, forge| {
+        let mut seal = stage.seal();
+        forge.push(&stage.draft(seal.clone(), &[(Capacity::Operator, "operator")]));
+        seal.size += 1;
+        forge.push(&stage.draft(seal, &[(Capacity::Operator, "operator")]))
+    }),
+    (Code::SealMissed, "no seal where the rules want one", |stage, forge| {
+        let two = [(Capacity::Registrar, "registrar-1"), (Capacity::Registrar, "registrar-2")];
+        let sealing = Rules { seal_entries: 1, ..rules() };
+        forge.push(&stage.draft(RulesChanged { rules: sealing }, &two));
+        forge.push(&stage.draft(RulesChanged { rules: rules() }, &two))
+    }),
 ];
 
 #[test]
@@ -332,7 +349,7 @@ fn each_lie_is_found_at_its_entry_and_changes_nothing() {
         let mut forge = Forge::of(&stage.world);
         let trust = forge.trust();
         let at = tell(&stage, &mut forge);
-        assert_eq!(at, stage.world.log.entries.len(), "{lie}");
+        assert_eq!(at + 1, forge.items.len(), "{lie}");
         forge.push(&need(&stage, "hospital-a"));
         let report = run(&forge.files(), Some(&trust));
         assert_eq!(found(&report), [(Spot::Entry(at as u64), *code)], "{lie}");

@@ -10,12 +10,13 @@ use giftproof::model::note::CosignatureTime;
 use super::case::Case;
 use super::crafted;
 use super::scribe::{ORIGIN, Scribe, checkpoint, note_key};
+use super::seals;
 use super::statements::*;
 use crate::util::*;
 
 /// Every accepted log.
 pub fn all() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         first_receipt_case(),
         announced(),
         in_person(),
@@ -35,7 +36,9 @@ pub fn all() -> Vec<Case> {
         crafted_signature(),
         unknown_kind(),
         unknown_version(),
-    ]
+    ];
+    cases.extend(seals::accepted());
+    cases
 }
 
 /// Sends all of these and has them accepted.
@@ -434,11 +437,11 @@ fn unknown_kind() -> Case {
     let mut log = Scribe::with(&["red-cross"]);
     let draft = log.draft(OperatorRotated { key: key("operator-2") }, &TAKER);
     let body = draft.frame().unwrap().body;
-    let signed = log.sign_bytes(64, 1, body, &["red-cross"]);
+    let signed = log.sign_bytes(65, 1, body, &["red-cross"]);
     log.spoil(signed, |_| {});
     pooled(&mut log, 10, &[]);
     Case::not_understood("unknown-kind", &log, 2)
-        .about("4.6", "An event of kind 64: frame, head, signature, chain and links hold.")
+        .about("4.6", "An event of kind 65: frame, head, signature, chain and links hold.")
 }
 
 fn unknown_version() -> Case {

@@ -10,6 +10,7 @@ use giftproof::model::draft::Draft;
 
 use super::case::Case;
 use super::scribe::Scribe;
+use super::seals;
 use super::statements::TAKER;
 use crate::util::*;
 
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Case> {
         gifts::gifts(),
         files::files(),
         files::trust(),
+        seals::refused(),
     ];
     steps.into_iter().flatten().collect()
 }

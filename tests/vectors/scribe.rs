@@ -47,7 +47,12 @@ pub struct Scribe {
 impl Scribe {
     /// Entry 0 only.
     pub fn bare() -> Self {
-        let world = World::under(first_rules());
+        Self::under(first_rules())
+    }
+
+    /// Entry 0 only, with these rules.
+    pub fn under(rules: Rules) -> Self {
+        let world = World::under(rules);
         let names = ["operator"].into_iter().chain(REGISTRARS);
         let names =
             names.chain(CAST.iter().map(|(name, _)| *name)).chain(MORE_KEYS.iter().copied());
@@ -171,11 +176,12 @@ impl Scribe {
     /// Records an event that nobody can read, with links to these subjects.
     pub fn unreadable(&mut self, signed: SignedEvent, subjects: &[SubjectHash]) {
         let World { state, now, .. } = &mut self.world;
-        let links = List::new(state.links_by_hash(subjects)).unwrap();
+        let subjects: Vec<_> = subjects.iter().map(|subject| (*subject).into()).collect();
+        let links = List::new(state.links_by_hash(&subjects)).unwrap();
         let header =
             Header { index: state.size, previous: state.last_leaf, recorded_at: *now, links };
         let entry = Entry { header, event: signed };
-        state.advance_by_hash(entry.header.index, *now, entry.leaf(), subjects);
+        state.advance_by_hash(entry.header.index, *now, entry.leaf(), &subjects);
         self.push(entry);
     }
 

@@ -10,12 +10,14 @@ mod evidence;
 mod gift;
 mod head;
 mod party;
+mod seal;
 
 pub use custody::*;
 pub use evidence::*;
 pub use gift::*;
 pub use head::*;
 pub use party::*;
+pub use seal::*;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -146,6 +148,8 @@ statements! {
     RecallLifted = 53 "recall-lifted",
     /// Evidence outside the log.
     Attestation = 54 "attestation",
+    /// Nothing about any subject was left out.
+    EpochSealed = 64 "epoch-sealed",
 }
 
 impl Kind {

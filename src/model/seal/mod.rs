@@ -5,12 +5,14 @@
 //! a [`TableProof`] shows rows, and that there are none, under such a hash.
 
 mod proof;
+mod rows;
 mod table;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
 pub use proof::{SealFault, TableProof};
+pub use rows::Rows;
 pub use table::Table;
 
 use super::encoding::codes;

@@ -24,7 +24,6 @@ use rayon::prelude::*;
 
 use super::{Part, Row, TableProof, TableRoot, parting, proof};
 use crate::model::encoding::never_borrows;
-use crate::model::entry::Place;
 use crate::model::hash::SubjectHash;
 
 /// The table has a bucket for so many rows.
@@ -105,16 +104,6 @@ impl Table {
             Some((_, before)) => *before,
             None => bucket.row(subject),
         }
-    }
-
-    /// One more entry touches the subject: the one at this place.
-    ///
-    /// # Panics
-    /// If 2^32 - 1 entries touch it already.
-    pub fn touch(&mut self, subject: SubjectHash, place: Place) {
-        let before = self.get(&subject).map_or(0, |row| row.number);
-        let number = before.checked_add(1).expect("a log has fewer entries about one subject");
-        self.insert(subject, Row { number, place });
     }
 
     /// Puts a row in, or in the place of the subject's old one.

@@ -216,6 +216,11 @@ impl State {
                     return Err(Violation::new(Code::ShipmentUnknown, (), &id.giver));
                 }
             }
+            Statement::EpochSealed(_) => {
+                if !signers.operator()? {
+                    return Err(Violation::new(Code::SignerMissing, "operator", ()));
+                }
+            }
         }
         signers.finish()
     }

@@ -12,6 +12,7 @@ mod custody;
 mod gift;
 mod parties;
 mod scope;
+mod seal;
 mod shipment;
 mod signers;
 
@@ -24,17 +25,20 @@ pub use account::{Account, Accounts, Book, Reached, Whereabouts};
 pub use gift::{DisputeState, Evidence, Gift, Late, Lowered, Signed};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;
+pub use seal::Sealed;
 pub use shipment::{Dated, Shipment, Shipments};
 
 use correct::Held;
 use gift::{Books, Fact};
+use seal::Seals;
 
 use super::date::{Date, UnixMs};
 use super::entry::{Link, Links, NO_LEAF, OpenEvent, Place};
 use super::event::*;
-use super::hash::{EventHash, LeafHash, SubjectHash};
+use super::hash::{EventHash, LeafHash};
 use super::ident::{EntryIndex, GiftId, Handle};
-use super::subject::Subject;
+use super::seal::Rows;
+use super::subject::{HashedSubject, Subject};
 use super::text::Text;
 use super::violation::{Code, Violation};
 
@@ -139,7 +143,8 @@ pub struct State {
     /// Attestations that speak of no gift.
     pub publications: Vec<EntryIndex>,
     events: HashMap<EventHash, EntryIndex>,
-    subjects: HashMap<SubjectHash, (u32, Place)>,
+    rows: Rows,
+    seals: Seals,
     /// How many entries have been taken in.
     pub size: u64,
     /// When the last of them was recorded.
@@ -173,7 +178,8 @@ impl State {
             campaigns: BTreeMap::new(),
             publications: Vec::new(),
             events: HashMap::from([(entry.event.hash, 0)]),
-            subjects: HashMap::new(),
+            rows: Rows::default(),
+            seals: Seals::default(),
             size: 0,
             recorded_at: entry.recorded_at,
             last_leaf: NO_LEAF,
@@ -217,28 +223,23 @@ impl State {
         (GiftId::from(hash) == *id).then_some(gift)
     }
 
-    /// A subject's newest entry, and how many there are.
-    pub fn newest(&self, subject: &Subject) -> Option<(u32, Place)> {
-        self.subjects.get(&subject.hash()).copied()
-    }
-
     /// The links that an event's entry must have now.
     ///
     /// # Errors
     /// `links/mismatch` when the event touches more subjects than an entry can link.
     pub fn links(&self, subjects: &BTreeSet<Subject>) -> Result<Links, Violation> {
-        let hashes = Subject::hashes(subjects);
-        let too_many = Violation::new(Code::LinksMismatch, SUBJECTS_MAX, hashes.len());
-        Links::new(self.links_by_hash(&hashes)).map_err(|_| too_many)
+        let hashed = Subject::hashed(subjects);
+        let too_many = Violation::new(Code::LinksMismatch, SUBJECTS_MAX, hashed.len());
+        Links::new(self.links_by_hash(&hashed)).map_err(|_| too_many)
     }
 
     /// As [`Self::links`], by hashes that differ; the result is ordered by them. There may be more
     /// than fit an entry.
-    pub fn links_by_hash(&self, subjects: &[SubjectHash]) -> Vec<Link> {
-        let link = |subject: &SubjectHash| {
-            let before = self.subjects.get(subject);
-            let number = before.map_or(0, |(number, _)| *number) + 1;
-            Link { subject: *subject, number, previous: before.map(|(_, place)| *place) }
+    pub fn links_by_hash(&self, subjects: &[HashedSubject]) -> Vec<Link> {
+        let link = |subject: &HashedSubject| {
+            let before = self.rows.get(subject);
+            let number = before.map_or(0, |row| row.number) + 1;
+            Link { subject: subject.hash, number, previous: before.map(|row| row.place) }
         };
         let mut links: Vec<Link> = subjects.iter().map(link).collect();
         links.sort_unstable_by_key(|link| link.subject);
@@ -247,25 +248,25 @@ impl State {
 
     /// Takes an entry's place in the log: every entry does, also one that the rules refuse.
     pub fn advance(&mut self, entry: &Recorded, leaf: LeafHash, subjects: &BTreeSet<Subject>) {
-        self.advance_by_hash(entry.index, entry.recorded_at, leaf, &Subject::hashes(subjects));
+        self.advance_by_hash(entry.index, entry.recorded_at, leaf, &Subject::hashed(subjects));
     }
 
-    /// As [`Self::advance`], for an entry of a kind that this build does not know: its own links
-    /// say what it touches.
+    /// As [`Self::advance`], also for an entry of a kind that this build does not know: its own
+    /// links say what it touches.
     pub fn advance_by_hash(
         &mut self,
         index: EntryIndex,
         recorded_at: UnixMs,
         leaf: LeafHash,
-        subjects: &[SubjectHash],
+        subjects: &[HashedSubject],
     ) {
         for subject in subjects {
-            let number = self.subjects.get(subject).map_or(0, |(number, _)| *number) + 1;
-            self.subjects.insert(*subject, (number, Place { index, leaf }));
+            self.rows.touch(subject, Place { index, leaf });
         }
         self.size = index + 1;
         self.recorded_at = self.recorded_at.max(recorded_at);
         self.last_leaf = leaf;
+        self.seals.advance(index, self.recorded_at);
     }
 
     /// What an event touches; a correction also what its target does.
@@ -416,6 +417,7 @@ impl State {
             }
             Statement::Correction(s) => self.correct(s, entry, history),
             Statement::LedgerCreated(_) => unreachable!("refused with the signers"),
+            Statement::EpochSealed(s) => self.sealed(s, index, entry.recorded_at),
             _ => self.post(statement, entry),
         }
     }
