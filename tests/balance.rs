@@ -17,8 +17,9 @@ use giftproof::model::state::{Book, Reached, Whereabouts};
 use proptest::prelude::*;
 
 use crate::util::*;
-use naive::{Act, Naive, Name, Proof, Ship, Ships, Thing, Where, Which, demand};
-use stories::story;
+pub use naive::Act;
+use naive::{Naive, Name, Proof, Ship, Ships, Thing, Where, Which, demand};
+pub use stories::story;
 
 const PARTIES: [&str; 5] = ["factory", "red-cross", "warehouse", "hospital-a", "clinic"];
 /// The clinic gives as well as takes.
@@ -326,6 +327,18 @@ impl Both {
         }
         act
     }
+}
+
+/// The world after a story, with something done to it before the act of this number.
+pub fn told(story: &[(Act, Option<usize>)], at: usize, between: fn(&mut World)) -> World {
+    let mut both = Both::new();
+    for (number, (act, aim)) in story.iter().enumerate() {
+        if number == at {
+            between(&mut both.world);
+        }
+        both.step(act, *aim).expect("the rules agree with the naive model");
+    }
+    both.world
 }
 
 fn picture(world: &World, gift: EventHash) -> BTreeMap<String, u64> {

@@ -20,7 +20,7 @@ const REGISTRARS: [&str; 2] = ["registry-a", "registry-b"];
 
 impl Desk {
     /// Three machines with keys on them; no ledger yet.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         for (machine, keys) in [
             ("office", &["operator", "registry-a", "registry-b"][..]),

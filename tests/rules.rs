@@ -22,6 +22,8 @@ use crate::util::*;
 fn expect(world: &World, gift: EventHash, expected: &[(&str, u64)]) {
     let expected = expected.iter().map(|(place, quantity)| ((*place).to_owned(), *quantity));
     assert_eq!(places(world, gift), expected.collect::<BTreeMap<_, _>>());
+    // What is true of the whole log is true of each gift's proof.
+    crate::proofs::agree(world);
 }
 
 /// How much counts as accepted, by how well it is proven.

@@ -16,6 +16,7 @@ mod keyfile;
 mod keys;
 mod ledger;
 mod notes;
+mod proofs;
 mod readme;
 mod rules;
 mod seal;

@@ -20,6 +20,7 @@ mod error;
 mod export;
 mod index;
 mod log;
+mod prove;
 mod published;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,7 @@ use crate::store::{Commit, LocalStore, Store};
 pub(crate) use append::AppendError;
 pub use error::LedgerError;
 pub use log::Log;
+pub use prove::ProveError;
 pub use published::CHECKPOINT_FILE;
 
 /// The file of the ledger folder with the trust file.

@@ -13,6 +13,7 @@ pub mod key;
 pub mod merkle;
 pub mod note;
 pub mod policy;
+pub mod proof_file;
 pub mod seal;
 pub mod signature;
 pub mod state;

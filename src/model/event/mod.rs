@@ -157,6 +157,11 @@ impl Kind {
     pub fn from_number(number: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| *kind as u16 == number)
     }
+
+    /// Whether it is about the root or a party, and about no goods.
+    pub const fn is_of_root_or_party(self) -> bool {
+        (self as u16) <= Kind::RulesChanged as u16
+    }
 }
 
 /// The version of every statement that this build knows.

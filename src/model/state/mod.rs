@@ -189,18 +189,6 @@ impl State {
         Ok(state)
     }
 
-    /// As [`Self::begin`], for the entries of a proof: `gift` is what it is about.
-    ///
-    /// # Errors
-    /// As [`Self::begin`].
-    pub fn begin_part(
-        entry: &Recorded,
-        leaf: LeafHash,
-        gift: Option<EventHash>,
-    ) -> Result<Self, Violation> {
-        Ok(Self { scope: Scope::Part(gift), ..Self::begin(entry, leaf)? })
-    }
-
     /// The rules that hold for an entry at this index.
     pub fn rules_at(&self, index: EntryIndex) -> &Rules {
         let begun = |(since, _): &&(EntryIndex, Rules)| *since < index.max(1);

@@ -2,7 +2,11 @@
 
 use bincode::{Decode, Encode};
 
-use crate::model::hash::EventHash;
+use super::{Recorded, State};
+use crate::model::date::UnixMs;
+use crate::model::hash::{EventHash, LeafHash};
+use crate::model::ident::EntryIndex;
+use crate::model::violation::Violation;
 
 /// How much of a log is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -27,5 +31,24 @@ impl Scope {
             Self::Whole => true,
             Self::Part(about) => about == Some(*gift),
         }
+    }
+}
+
+impl State {
+    /// As [`Self::begin`], for the entries of a proof: `gift` is what it is about.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_part(
+        entry: &Recorded,
+        leaf: LeafHash,
+        gift: Option<EventHash>,
+    ) -> Result<Self, Violation> {
+        Ok(Self { scope: Scope::Part(gift), ..Self::begin(entry, leaf)? })
+    }
+
+    /// Goes on to an entry of a part of the log, whose links are the caller's affair.
+    pub fn pass_over(&mut self, index: EntryIndex, recorded_at: UnixMs, leaf: LeafHash) {
+        self.advance_by_hash(index, recorded_at, leaf, &[]);
     }
 }

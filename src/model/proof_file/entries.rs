@@ -1,0 +1,290 @@
+//! The entries of a proof: how they hang together, and what a seal says of them (spec section 17.4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::About;
+use super::check::{ProofFault, own};
+use super::parts::{Further, Part, Parts, further};
+use crate::model::encoding::Malformed;
+use crate::model::entry::{Entry, NO_LEAF, Place};
+use crate::model::event::{Capacity, Statement};
+use crate::model::hash::{EventHash, LeafHash, SubjectHash, leaf_hash};
+use crate::model::ident::{EntryIndex, KeyBytes};
+use crate::model::seal::{Row, Sort, TableProof, TableRoot};
+use crate::model::signature::{Signature, verify};
+use crate::model::state::{History, Recorded, State};
+use crate::model::subject::Subject;
+use crate::model::trust::TrustFile;
+
+/// An entry as the rules see it, if it can be read.
+pub(super) fn recorded(parts: &Parts, index: EntryIndex) -> Option<Recorded> {
+    let part = parts.get(&index)?;
+    let event = part.event.as_ref().ok()?.clone();
+    Some(Recorded { index, recorded_at: part.header.recorded_at, event })
+}
+
+/// The entries of a file, as far as each can be read by itself.
+pub(super) struct Entries {
+    pub(super) parts: Parts,
+    pub(super) leaves: BTreeMap<EntryIndex, LeafHash>,
+    pub(super) genesis: LeafHash,
+}
+
+/// The entries that link a subject, in their order: number and place.
+pub(super) type Chain = Vec<(u32, Place)>;
+
+impl Entries {
+    /// Step 2.
+    pub(super) fn read(
+        entries: &[Vec<u8>],
+        size: u64,
+        trust: &TrustFile,
+    ) -> Result<Self, ProofFault> {
+        let mut file = Self { parts: Parts::new(), leaves: BTreeMap::new(), genesis: NO_LEAF };
+        for bytes in entries {
+            let malformed =
+                |error: Malformed| ProofFault::new("entry/malformed").because(error.code);
+            let entry = Entry::from_bytes(bytes).map_err(malformed)?;
+            let index = entry.header.index;
+            let last = file.leaves.last_key_value();
+            if !last.map_or(index == 0, |(last, _)| index > *last) || index >= size {
+                return Err(ProofFault::at("proof-file/entry-order", index));
+            }
+            file.put(entry, bytes);
+        }
+        let first = file.parts.get(&0).and_then(Part::statement);
+        let Some(Statement::LedgerCreated(first)) = first else {
+            return Err(ProofFault::at("proof-file/entry-order", 0));
+        };
+        if file.genesis != trust.genesis() {
+            return Err(ProofFault::at("trust/genesis", 0));
+        }
+        if first.operator.key != KeyBytes::from_bytes(*trust.operator().public_key().as_bytes()) {
+            return Err(ProofFault::at("trust/operator", 0));
+        }
+        Ok(file)
+    }
+
+    /// Entries of a log, by index, with entry 0 among them.
+    pub(super) fn of_log(
+        entries: &BTreeMap<EntryIndex, Vec<u8>>,
+    ) -> Result<Self, (EntryIndex, Malformed)> {
+        let mut file = Self { parts: Parts::new(), leaves: BTreeMap::new(), genesis: NO_LEAF };
+        for (index, bytes) in entries {
+            let entry = Entry::from_bytes(bytes).map_err(|malformed| (*index, malformed))?;
+            file.put(entry, bytes);
+        }
+        Ok(file)
+    }
+
+    fn put(&mut self, entry: Entry, bytes: &[u8]) {
+        let (index, leaf) = (entry.header.index, leaf_hash(bytes));
+        if index == 0 {
+            self.genesis = leaf;
+        }
+        let bound_to = if index == 0 { NO_LEAF } else { self.genesis };
+        let event = entry.event.open(&bound_to);
+        self.leaves.insert(index, leaf);
+        self.parts.insert(index, Part { header: entry.header, event });
+    }
+
+    /// Step 4: the entries of each subject follow one another without a gap.
+    pub(super) fn chains(
+        &self,
+        subjects: &BTreeSet<Subject>,
+    ) -> Result<BTreeMap<Subject, Chain>, ProofFault> {
+        let mut chains = BTreeMap::new();
+        let touched: BTreeMap<EntryIndex, BTreeSet<SubjectHash>> =
+            self.parts.iter().filter_map(|(at, part)| Some((*at, self.touched(part)?))).collect();
+        for subject in subjects {
+            let hash = subject.hash();
+            let mut chain = Chain::new();
+            for (index, part) in &self.parts {
+                let broken = || ProofFault::at("proof-file/chain", *index);
+                let link = part.header.links.find(hash);
+                // What an earlier correction brought in may be touched, too.
+                let is_correction = matches!(part.statement(), Some(Statement::Correction(_)));
+                match touched.get(index).map(|touched| touched.contains(&hash)) {
+                    Some(true) if link.is_none() => return Err(broken()),
+                    Some(false) if link.is_some() && !is_correction => return Err(broken()),
+                    _ => {}
+                }
+                let Some(link) = link else { continue };
+                let last = chain.last();
+                let number = last.map_or(0, |(number, _)| *number) + 1;
+                if link.number != number || link.previous != last.map(|(_, place)| *place) {
+                    return Err(broken());
+                }
+                chain.push((number, Place { index: *index, leaf: self.leaves[index] }));
+            }
+            chains.insert(subject.clone(), chain);
+        }
+        Ok(chains)
+    }
+
+    /// What an entry touches, as far as it says so itself; none if it cannot be understood.
+    fn touched(&self, part: &Part) -> Option<BTreeSet<SubjectHash>> {
+        let event = part.event.as_ref().ok()?;
+        let target = match event.statement.as_ref()? {
+            Statement::Correction(s) => recorded(&self.parts, s.target_index),
+            _ => None,
+        };
+        let target = target.map(|target| target.event);
+        let statement = target.as_ref().and_then(|target| target.statement.as_ref());
+        let subjects = event.subjects(statement.zip(target.as_ref().map(|target| target.hash)));
+        Some(subjects.iter().map(Subject::hash).collect())
+    }
+
+    /// Step 5: no entry too many, none too few.
+    pub(super) fn check_complete(
+        &self,
+        about: &About,
+        seal: Option<EntryIndex>,
+        chains: &BTreeMap<Subject, Chain>,
+    ) -> Result<(), ProofFault> {
+        let places = chains.values().flatten().map(|(_, place)| place.index);
+        let mut belong: BTreeSet<EntryIndex> = places.chain(seal).collect();
+        for further in further(about, &self.parts) {
+            match further {
+                Further::Order(order) => belong.extend(self.index_of(&order)),
+                Further::Target(index) => {
+                    belong.insert(index);
+                }
+            }
+        }
+        if let Some(missing) = belong.iter().find(|index| !self.parts.contains_key(index)) {
+            return Err(ProofFault::at("proof-file/entry-missing", *missing));
+        }
+        match self.parts.keys().find(|index| !belong.contains(index)) {
+            Some(extra) => Err(ProofFault::at("proof-file/entry-extra", *extra)),
+            None => Ok(()),
+        }
+    }
+
+    fn index_of(&self, event: &EventHash) -> Option<EntryIndex> {
+        let is_it = |part: &Part| part.event.as_ref().is_ok_and(|known| known.hash == *event);
+        self.parts.iter().find(|(_, part)| is_it(part)).map(|(index, _)| *index)
+    }
+
+    /// Step 6: the seal, and a row or the absence of every subject under it.
+    pub(super) fn check_seal(
+        &self,
+        seal: EntryIndex,
+        state: &State,
+        chains: &BTreeMap<Subject, Chain>,
+        tables: &[Vec<u8>; super::TABLES],
+    ) -> Result<(), ProofFault> {
+        let fault = || ProofFault::at("proof-file/seal", seal);
+        let part = self.parts.get(&seal).ok_or_else(fault)?;
+        let Some(Statement::EpochSealed(sealed)) = part.statement() else { return Err(fault()) };
+        self.check_sealer(part, seal, state).ok_or_else(fault)?;
+        if sealed.size != seal {
+            return Err(fault());
+        }
+        let row = |chain: &Chain| {
+            let newest = chain.iter().rev().find(|(_, place)| place.index < seal);
+            newest.map(|(number, place)| Row { number: *number, place: *place })
+        };
+        let mut claims: BTreeMap<Sort, Vec<_>> = BTreeMap::new();
+        for (subject, chain) in chains {
+            let row = row(chain);
+            match Sort::of(subject) {
+                Some(sort) => claims.entry(sort).or_default().push((subject.hash(), row)),
+                None if row != Some(sealed.root) => {
+                    return Err(
+                        ProofFault::at("proof-file/rows", seal).because("seal-path/contradicted")
+                    );
+                }
+                None => {}
+            }
+        }
+        for (sort, bytes) in Sort::ALL.iter().zip(tables) {
+            let claims = claims.remove(sort).unwrap_or_default();
+            check_table(bytes, &claims, sealed.table(*sort))
+                .map_err(|code| ProofFault::at("proof-file/rows", seal).because(code))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the operator alone has signed the seal.
+    fn check_sealer(&self, part: &Part, seal: EntryIndex, state: &State) -> Option<()> {
+        let event = part.event.as_ref().ok()?;
+        let [signer] = &event.head.signers[..] else { return None };
+        let operator = state.parties.operator_key_at(seal);
+        let by_operator = signer.capacity == Capacity::Operator && signer.key == operator;
+        let handle = signer.party.as_ref() == Some(&state.parties.operator);
+        (by_operator && handle && self.bad_signer(part).is_none()).then_some(())
+    }
+
+    /// The first signer whose signature is not valid.
+    pub(super) fn bad_signer(&self, part: &Part) -> Option<usize> {
+        let event = part.event.as_ref().ok()?;
+        let bound_to = if part.header.index == 0 { NO_LEAF } else { self.genesis };
+        let message = event.signed.frame.signing_message(&bound_to);
+        let mut signed = event.head.signers.iter().zip(&event.signed.signatures);
+        signed.position(|(signer, signature)| {
+            let key = signer.key.check();
+            let signature = Signature::from_bytes(*signature);
+            !key.is_ok_and(|key| verify(&message, &key, &signature).is_ok())
+        })
+    }
+
+    /// The entries that the rows of these subjects name, under a seal.
+    pub(super) fn rows(
+        &self,
+        subjects: &BTreeSet<Subject>,
+        seal: EntryIndex,
+    ) -> BTreeSet<EntryIndex> {
+        let newest = |subject: &Subject| {
+            let hash = subject.hash();
+            let mut before = self.parts.range(..seal).rev();
+            before.find(|(_, part)| part.links(&hash)).map(|(index, _)| *index)
+        };
+        subjects.iter().filter_map(newest).collect()
+    }
+
+    /// The entries whose place in the tree is shown: the seal, the gift's newest, and those that
+    /// neither a link of a later entry nor a row names.
+    pub(super) fn shown(
+        &self,
+        about: &About,
+        seal: Option<EntryIndex>,
+        rows: &BTreeSet<EntryIndex>,
+    ) -> BTreeMap<EntryIndex, LeafHash> {
+        let own = own(about).hash();
+        let newest = self.parts.iter().rev().find(|(_, part)| part.links(&own));
+        let newest = newest.map(|(index, _)| *index);
+        let links = self.parts.values().flat_map(|part| part.header.links.iter());
+        let places = links.filter_map(|link| link.previous);
+        let known = places.filter(|place| self.leaves.get(&place.index) == Some(&place.leaf));
+        let named: BTreeSet<EntryIndex> = known.map(|place| place.index).collect();
+        let is_shown = |index: &EntryIndex| {
+            let is_named = named.contains(index) || rows.contains(index);
+            !is_named || Some(*index) == seal || Some(*index) == newest
+        };
+        let leaves = self.leaves.iter().filter(|(index, _)| is_shown(index));
+        leaves.map(|(index, leaf)| (*index, *leaf)).collect()
+    }
+}
+
+/// A table proof; nothing stands for it where nothing is asked.
+fn check_table(
+    bytes: &[u8],
+    claims: &[(SubjectHash, Option<Row>)],
+    root: &TableRoot,
+) -> Result<(), &'static str> {
+    if claims.is_empty() {
+        return if bytes.is_empty() { Ok(()) } else { Err("encoding/trailing") };
+    }
+    TableProof::from_bytes(bytes.to_vec()).verify(claims, root).map_err(|fault| fault.code())
+}
+
+impl History for Entries {
+    fn event(&self, index: EntryIndex) -> Option<Recorded> {
+        recorded(&self.parts, index)
+    }
+
+    fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
+        self.leaves.get(&index).copied()
+    }
+}
