@@ -10,10 +10,11 @@ use super::gift_page::{Step, journey, page};
 use super::init::check_output;
 use super::phrases::{Phrases, number, wrapped};
 use super::prove::write;
-use super::{qr, words};
+use super::{proof, qr, words};
 use crate::ledger::Ledger;
 use crate::model::event::Document;
 use crate::model::ident::GiftId;
+use crate::model::proof_file::About;
 use crate::model::state::Gift;
 use crate::model::verdict::{AsOf, Headline, Verdict};
 
@@ -30,6 +31,10 @@ pub struct Args {
     qr: bool,
     #[arg(long, value_name = "FILE", requires = "gift")]
     qr_svg: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "proof")]
+    statement: Vec<PathBuf>,
 }
 
 /// The answer for programs.
@@ -53,11 +58,24 @@ struct Checkpoint {
 /// # Errors
 /// `gift/unknown`, `gift-id/mistyped`; `expectation/not-met` with exit code 3.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
-    if let Some(path) = &args.qr_svg {
+    for path in args.qr_svg.iter().chain(&args.proof) {
         check_output(path)?;
     }
     let ledger = ctx.open()?;
-    let gifts = find(args, &ledger)?;
+    let gifts = find(args, &ledger);
+    if let Some(path) = &args.proof {
+        let about = match (&gifts, &args.gift) {
+            (Ok(gifts), _) => match gifts[..] {
+                [gift] => About::Gift(gift.id),
+                _ => return Err(Failure::refused("lookup/several").with("count", gifts.len())),
+            },
+            // That there is none can be proven, too.
+            (Err(_), Some(id)) => About::NoGift(*id),
+            (Err(_), None) => return gifts.map(|_| ()),
+        };
+        proof::write(ctx, &ledger, about, path, &args.statement)?;
+    }
+    let gifts = gifts?;
     let mut answers = Vec::new();
     let mut pages = Vec::new();
     let as_of = AsOf::last_entry(ledger.state());
@@ -91,17 +109,11 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         [answer] => ctx.answer(answer, &text)?,
         several => ctx.answer(&several, &text)?,
     }
-    let met = |answer: &Answer| {
-        let headline = answer.verdict.headline;
-        args.expect.as_deref().is_none_or(|word| match word {
-            "received" => headline.is_received(),
-            word => headline.word() == word,
-        })
-    };
-    if answers.iter().all(met) {
+    let expected = args.expect.as_deref();
+    if answers.iter().all(|answer| proof::is_expected(answer.verdict.headline, expected)) {
         return Ok(());
     }
-    let expected = args.expect.as_deref().unwrap_or_default();
+    let expected = expected.unwrap_or_default();
     let word = if expected == "received" { Headline::ReceivedInFull.word() } else { expected };
     let expected = ctx.say(&format!("headline.{word}"), &[]);
     Err(Failure::not_as_expected("lookup/not-as-expected").with("expected", expected))

@@ -32,6 +32,7 @@ mod lookup;
 mod need;
 mod party;
 mod phrases;
+mod proof;
 mod prove;
 mod qr;
 mod recall;

@@ -18,12 +18,13 @@ use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::note::CosignatureTime;
 use crate::model::policy::Cosigned;
+use crate::model::proof_file::{self, PROOF_FILE_LEN_MAX};
 use crate::model::tile::ENTRY_LEN_MAX;
 use crate::model::tlog_proof::{TLOG_PROOF_LINE, TlogProof};
 use crate::model::trust::TrustFile;
 
 /// No file that is verified here is longer, in bytes; each form has a lower bound of its own.
-const FILE_LEN_MAX: u64 = 16 << 20;
+const FILE_LEN_MAX: u64 = PROOF_FILE_LEN_MAX as u64;
 
 /// What `verify` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -41,6 +42,7 @@ pub struct Args {
 /// What a file is, by how it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
+    ProofFile,
     TlogProof,
     Checkpoint,
 }
@@ -57,7 +59,9 @@ impl Form {
             let empty = bytes.windows(2).position(|pair| pair == b"\n\n");
             empty.is_some_and(|at| bytes[at + 2..].starts_with("\u{2014} ".as_bytes()))
         };
-        if begins(TLOG_PROOF_LINE) {
+        if bytes.starts_with(proof_file::MAGIC) {
+            Some(Self::ProofFile)
+        } else if begins(TLOG_PROOF_LINE) {
             Some(Self::TlogProof)
         } else {
             signed().then_some(Self::Checkpoint)
@@ -73,6 +77,7 @@ impl Form {
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let bytes = read_input(args.file.as_deref())?;
     match Form::of(&bytes) {
+        Some(Form::ProofFile) => super::proof::verify(ctx, &bytes, &args.trust()?),
         Some(Form::TlogProof) => tlog_proof(&bytes, args, ctx),
         Some(Form::Checkpoint) => checkpoint(&bytes, args, ctx),
         None => Err(Failure::new("verify/unknown-form")),
