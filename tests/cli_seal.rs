@@ -1,9 +1,7 @@
 //! `giftproof seal`, and what `init` says of seals.
 
-use std::fs;
-
 use giftproof::ledger::Ledger;
-use giftproof::model::event::{Kind, Rules};
+use giftproof::model::event::Rules;
 use giftproof::model::seal::{Sort, TableRoot};
 use serde_json::Value;
 
@@ -18,7 +16,7 @@ fn a_seal_is_made_shown_and_audited() {
     let desk = Desk::with_ledger();
     assert_eq!((rules(&desk).seal_entries, rules(&desk).seal_seconds), (65_536, 600));
     let before = desk.size();
-    let gift = desk.donate();
+    desk.donate();
     let sealed = desk.json("office", "seal");
     assert_eq!((&sealed["index"], &sealed["covers"]), (&(before + 1).into(), &(before + 1).into()));
     assert_eq!(sealed["already"], false);
@@ -36,10 +34,6 @@ fn a_seal_is_made_shown_and_audited() {
     assert!(desk.run("office", "seal --lang zh").contains("没有变化"));
     assert_eq!(desk.size(), before + 2);
 
-    // The newest seal is a few seconds old.
-    desk.run("hospital", &format!("dispute {gift} --claim other --key ../office/registry-a.key"));
-    desk.refused("office", "seal", "gate/seal-too-soon", 1);
-
     let ledger = Ledger::open(&desk.ledger()).unwrap();
     let table = ledger.state().table(Sort::Gifts).sealed().unwrap();
     let told: Value = sealed["tables"]["gifts"].clone();
@@ -47,8 +41,7 @@ fn a_seal_is_made_shown_and_audited() {
     drop(ledger);
     desk.run("office", "export all.zip --trust all.trust");
     let report = desk.json("office", "audit all.zip --trust all.trust");
-    assert_eq!(report["events"][Kind::EpochSealed.word()], 1, "{report}");
-    desk.run("office", "event show --help");
+    assert_eq!((&report["outcome"], &report["size"]), (&"clean".into(), &(before + 2).into()));
 }
 
 fn hash(hex: &str) -> giftproof::model::hash::NodeHash {
@@ -77,8 +70,4 @@ fn a_ledger_can_seal_often_or_never() {
         // Entry 0, a party, their seal, a party.
         assert_eq!(desk.size(), if expected.0 == 2 { 4 } else { 3 });
     }
-    // Whoever only reads needs no key: nothing is sealed by looking.
-    let desk = Desk::with_ledger();
-    fs::rename(desk.path("office").join("operator.key"), desk.path("office").join("away")).unwrap();
-    desk.refused("office", "seal", "io/not-found", 2);
 }

@@ -12,7 +12,7 @@
 //! | 4 | Its event's body is the one spelling of an event, with one signature for each signer, and no event with the same hash was accepted before. | `event/malformed`, `event/duplicate` |
 //! | 5 | Each signature is valid by the auditor's rule ([`crate::model::signature`]), under a key that is valid itself. | `signature/invalid` |
 //! | 6 | Its links are those that follow from the entries before: for each subject that the event touches, and for no other, the running number and the place of the entry before. | `links/mismatch` |
-//! | 7 | The rules accept the event ([`crate::model::state`]): its anchor, who signs in which capacity, the balances. | `anchor/mismatch` to `event/no-change` |
+//! | 7 | The rules accept the event ([`crate::model::state`]): its anchor, who signs in which capacity, the balances, what a seal says. Apart from this, and whatever else the entry fails: a seal that was due before it is there. | `anchor/mismatch` to `seal/mismatch`; `seal/missed` |
 //! | 8 | Each tile of each level holds the hashes that follow from the entries, and the root over all entries is the checkpoint's. Where an entry's leaf hash and the lowest tile differ: if the root over the lowest tiles as they stand is the checkpoint's, the bundle is wrong, else the tile. | `tile/mismatch`, `bundle/mismatch`, `container/malformed`, `checkpoint/root` |
 //! | 9 | The checkpoint is signed by the operator key that is valid at index size - 1. | `checkpoint/signature` |
 //! | 10 | Entry 0 has the leaf hash and the operator key that the trust file names. | `trust/genesis`, `trust/operator` |
@@ -31,9 +31,9 @@
 //! - **An event of an unknown kind or version** goes through steps 3 to 7 as far as they do not
 //!   need its statement: chain, head, signatures, duplicate, anchor, and links, of which the
 //!   subjects are taken as the operator wrote them. It is listed as not understood. What a later
-//!   entry violates in step 7, a later correction in step 6, or the checkpoint in step 9, may then
-//!   be the unknown event's doing: it is listed as unjudged, and is no failure.
-//!   Like an entry that fails, an unjudged one keeps its place and changes no state.
+//!   entry violates in step 7, a missed seal included, a later correction in step 6, or the
+//!   checkpoint in step 9, may then be the unknown event's doing: it is listed as unjudged, and is
+//!   no failure. Like an entry that fails, an unjudged one keeps its place and changes no state.
 //! - **If the replay ends early**, steps 8 (the root, and tiles that are not full), 9, 11 (beyond
 //!   the end) and 12 cannot be decided and are left out: the audit has failed already.
 //! - **Without a trust file** there are no steps 10 to 12, and the log's own root is all the trust.

@@ -393,6 +393,29 @@ fn a_failed_entry_marks_every_gift_that_it_touches() {
     assert_eq!(marked(&forge), BTreeSet::new());
 }
 
+/// A gift is a subject by its id alone: whoever names another hash with the same id touches it.
+#[test]
+fn gifts_that_share_an_id_are_one_subject() {
+    let stage = Stage::new();
+    let mut twin = *stage.pooled.as_bytes();
+    twin[31] ^= 1;
+    let twin = EventHash::from_bytes(twin);
+    for named in [vec![twin], vec![stage.pooled, twin]] {
+        let portions: Vec<_> = named.iter().map(|gift| (*gift, 1, None, 1)).collect();
+        let id = shipment("red-cross", "S-2");
+        let statement =
+            dispatch(id, "hospital-a", Purpose::Issue, crate::util::portions(&portions));
+        let mut forge = Forge::of(&stage.world);
+        let at = forge.push(&stage.draft(statement, &[(Capacity::Holder, "red-cross")])) as u64;
+        forge.push(&stage.send("S-3", "warehouse", 1));
+        let report = run(&forge.files(), None);
+        assert_eq!(found(&report), [(Spot::Entry(at), Code::GiftUnknown)]);
+        let state = report.state.unwrap();
+        let failed = state.gifts.values().filter(|gift| gift.failed.is_some());
+        assert_eq!(failed.map(|gift| gift.id).collect::<Vec<_>>(), [stage.pooled]);
+    }
+}
+
 /// A dispatch of as many gifts as it can name touches one subject more than an entry can link.
 #[test]
 fn an_event_of_too_many_subjects_cannot_be_linked() {
