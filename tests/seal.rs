@@ -207,6 +207,7 @@ fn proofs_have_the_bytes_that_the_specification_says() {
     for (asked, bytes) in [
         (vec![a], [&[3, 3, 1][..], hash(b).as_bytes(), hash(c).as_bytes()].concat()),
         (vec![a, b, c], vec![3, 3, 1, 1, 1]),
+        (vec![a, c], [&[3, 3, 1][..], hash(b).as_bytes(), &[1]].concat()),
         (vec![c], [&[3][..], node(hash(a), hash(b)).as_bytes(), &[1]].concat()),
         (vec![absent], [&[3][..], node(hash(a), hash(b)).as_bytes(), &other].concat()),
         (vec![c, absent], [&[3][..], node(hash(a), hash(b)).as_bytes(), &[1]].concat()),

@@ -172,9 +172,9 @@ pub enum Detail {
     /// A word of the spec: a role, a capacity, a code.
     Word(&'static str),
     /// The row of the root subject.
-    Row(Row),
+    Row(Box<Row>),
     /// A table.
-    Table(Sort, TableRoot),
+    Table(Sort, Box<TableRoot>),
 }
 
 impl fmt::Display for Detail {
@@ -186,10 +186,10 @@ impl fmt::Display for Detail {
             Detail::Party(handle) => write!(f, "{handle}"),
             Detail::Key(key) => write!(f, "{key}"),
             Detail::Word(word) => f.write_str(word),
-            Detail::Row(Row { number, place }) => {
-                write!(f, "root {number} {} {}", place.index, place.leaf)
+            Detail::Row(row) => {
+                write!(f, "root {} {} {}", row.number, row.place.index, row.place.leaf)
             }
-            Detail::Table(sort, TableRoot { rows, hash }) => write!(f, "{sort} {rows} {hash}"),
+            Detail::Table(sort, root) => write!(f, "{sort} {} {}", root.rows, root.hash),
         }
     }
 }

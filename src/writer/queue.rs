@@ -28,14 +28,14 @@ impl Job {
         new_key: Option<SecretKey>,
         answer: impl FnOnce(Result<Accepted, Refused>) + Send + 'static,
     ) -> Self {
-        Self { work: Work::Event(Box::new(checked), new_key), answer: Box::new(answer) }
+        Self { work: Work::Event(Box::new((checked, new_key))), answer: Box::new(answer) }
     }
 }
 
 /// What is to be recorded.
 pub(super) enum Work {
     /// An event, with the operator's next key where it brings one in.
-    Event(Box<Checked>, Option<SecretKey>),
+    Event(Box<(Checked, Option<SecretKey>)>),
     /// A seal, which only the sequencer can make.
     Seal,
 }

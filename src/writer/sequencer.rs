@@ -163,7 +163,7 @@ impl Sequencer {
     /// Gives one event its place, in memory.
     fn sequence(&mut self, ledger: &mut Ledger, work: Work) -> Result<Accepted, Refused> {
         let (Checked { event, fault, warnings }, new_key) = match work {
-            Work::Event(checked, new_key) => (*checked, new_key),
+            Work::Event(event) => *event,
             Work::Seal => return self.seal_on_request(ledger),
         };
         let hash = event.hash;

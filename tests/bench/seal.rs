@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bincode::config::standard;
 use rand::rngs::SmallRng;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use giftproof::model::entry::Place;

@@ -29,8 +29,10 @@ use crate::model::hash::SubjectHash;
 /// The table has a bucket for so many rows.
 const ROWS_A_BUCKET: usize = 8;
 
-/// From so many buckets on, hashing is worth all cores.
+/// From so many stale buckets on, and one of so many, it is worth looking at all of them on all
+/// cores.
 const WORTH_SHARING: usize = 1024;
+const WORTH_SHARING_OF: usize = 16;
 
 /// A subject with its row.
 pub(super) type Item = (SubjectHash, Row);
@@ -129,7 +131,7 @@ impl Table {
     /// commit; [`Self::root`] then has only the nodes above them left.
     pub fn refresh(&mut self) {
         let first = self.buckets.len();
-        if self.stale.len() >= WORTH_SHARING {
+        if self.stale.len() >= WORTH_SHARING.max(first / WORTH_SHARING_OF) {
             self.stale.clear();
             let (front, back) = self.buckets.as_mut_slices();
             let numbered = front.par_iter_mut().chain(back).enumerate();

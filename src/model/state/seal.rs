@@ -6,7 +6,7 @@ use super::State;
 use crate::model::date::UnixMs;
 use crate::model::event::EpochSealed;
 use crate::model::ident::EntryIndex;
-use crate::model::seal::{Row, Sort, Table};
+use crate::model::seal::{Row, Sort, Table, TableRoot};
 use crate::model::subject::Subject;
 use crate::model::violation::{Code, Detail, Violation};
 
@@ -116,12 +116,13 @@ impl State {
             return mismatch(due.size.into(), stated.size.into());
         }
         if stated.root != due.root {
-            return mismatch(Detail::Row(due.root), Detail::Row(stated.root));
+            return mismatch(Detail::Row(due.root.into()), Detail::Row(stated.root.into()));
         }
         for sort in Sort::ALL {
             let (due, stated) = (*due.table(*sort), *stated.table(*sort));
             if stated != due {
-                return mismatch(Detail::Table(*sort, due), Detail::Table(*sort, stated));
+                let detail = |root: TableRoot| Detail::Table(*sort, root.into());
+                return mismatch(detail(due), detail(stated));
             }
         }
         self.rows.seal();
