@@ -11,6 +11,7 @@ mod cli_verify;
 mod demo;
 mod durable;
 mod forge;
+mod hostile;
 mod import;
 mod keyfile;
 mod keys;

@@ -175,7 +175,7 @@ fn wrong_files_are_refused_by_their_code() {
         (replaced("nms=", "nms=\r"), "tlog-proof/hash"),
         (replaced(hash, "vBoGQ7Eu"), "tlog-proof/hash"),
         (replaced(hash, "index 5"), "tlog-proof/hash"),
-        (replaced("\n\ndona", "\n\n\ndona"), "checkpoint/structure"),
+        (replaced("\n\ndona", "\n\n\ndona"), "checkpoint/extension"),
         (replaced("\n\ndona", "\ndona"), "tlog-proof/hash"),
         (replaced("\n8\n", "\n08\n"), "checkpoint/size"),
         (format!("{VECTOR}\n"), "note/structure"),
