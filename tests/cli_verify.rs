@@ -164,6 +164,13 @@ fn a_gifts_qr_code_holds_its_id() {
     let plain = desk.run("charity", &format!("lookup {gift}"));
     let drawn = shown.strip_prefix(&plain).unwrap();
     assert_eq!(decode_terminal(drawn).to_ascii_lowercase(), gift);
+    // On a slip, too, below the answer; programs are given none.
+    let line = "donate --item gown --quantity 1 --unit box --for hospital-a --key red-cross.key";
+    let told = desk.run("charity", &format!("{line} --qr"));
+    let (answer, drawn) = told.split_at(told.find('\u{2588}').unwrap());
+    let id = decode_terminal(drawn).to_ascii_lowercase();
+    assert!(answer.contains(&id), "{told}");
+    assert!(desk.json("charity", &format!("{line} --qr"))["gift"].is_string());
     // What the code says is understood when it is typed in.
     desk.run("charity", &format!("lookup {}", gift.to_ascii_uppercase()));
 }
@@ -206,9 +213,9 @@ fn decode_svg(svg: &str) -> String {
 fn decode_terminal(text: &str) -> String {
     let rows: Vec<Vec<char>> =
         text.lines().filter(|line| !line.is_empty()).map(|line| line.chars().collect()).collect();
-    let dark = |x: usize, y: usize| match (rows[y / 2].get(x), y % 2) {
-        (Some('\u{2588}'), _) | (Some('\u{2580}'), 0) | (Some('\u{2584}'), 1) => false,
-        _ => true,
+    let light = |x: usize, y: usize| {
+        let half = if y.is_multiple_of(2) { '\u{2580}' } else { '\u{2584}' };
+        rows[y / 2].get(x).is_some_and(|drawn| *drawn == '\u{2588}' || *drawn == half)
     };
-    decode(rows[0].len(), rows.len() * 2, dark)
+    decode(rows[0].len(), rows.len() * 2, |x, y| !light(x, y))
 }

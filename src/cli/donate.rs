@@ -10,7 +10,8 @@ use super::event_file::FILE_LEN_MAX;
 use super::failure::{Failure, read_file};
 use super::key;
 use super::keyring::Keyring;
-use super::signing::{self, EventArgs, Plan, Scene, Signing};
+use super::qr;
+use super::signing::{self, Done, EventArgs, Plan, Scene, Signing};
 use super::words::{self, ShareWord, parse_quantity, text};
 use crate::keyfile::{self, Protection};
 use crate::model::date::Date;
@@ -57,6 +58,8 @@ pub struct Args {
     restates: Option<Text<80>>,
     #[arg(long)]
     unencrypted: bool,
+    #[arg(long)]
+    qr: bool,
     #[command(flatten)]
     event: EventArgs,
 }
@@ -209,7 +212,8 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let done = match (done, own) {
         (Ok(done), Some(own)) => {
             let slip = own.slip(args, ctx);
-            return done.report(ctx, &[("key_file", json!(own.path), slip)]);
+            done.report(ctx, &[("key_file", json!(own.path), slip)])?;
+            return show_qr(args, ctx, &done);
         }
         (Err(failure), Some(own)) => {
             own.discard();
@@ -217,7 +221,16 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         }
         (done, None) => done?,
     };
-    done.report(ctx, &[])
+    done.report(ctx, &[])?;
+    show_qr(args, ctx, &done)
+}
+
+/// The gift's id for a slip of paper, where it is asked for; programs make their own.
+fn show_qr(args: &Args, ctx: &Context, done: &Done) -> Result<(), Failure> {
+    match done.gift().filter(|_| args.qr && !ctx.json) {
+        Some(gift) => ctx.print(&qr::terminal(&gift)),
+        None => Ok(()),
+    }
 }
 
 /// The key of one gift alone, in its file before the gift is recorded.
