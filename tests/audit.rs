@@ -276,7 +276,7 @@ fn a_checkpoint_is_signed_with_the_key_of_its_size() {
 type Change = fn(&mut Item);
 
 /// An event of a kind that no build knows yet.
-fn unknown(world: &World, forge: &Forge, signer: &str) -> giftproof::model::entry::SignedEvent {
+pub fn unknown(world: &World, forge: &Forge, signer: &str) -> giftproof::model::entry::SignedEvent {
     let draft = world.draft(
         NeedClosed { need: EventHash::from_bytes([1; 32]) },
         &[(Capacity::Recipient, signer)],

@@ -6,6 +6,7 @@
 mod entries;
 mod files;
 mod rewritten;
+mod since;
 
 use std::collections::BTreeSet;
 

@@ -55,7 +55,7 @@ pub struct Failure {
 enum Place {
     Text(String),
     /// A word of the spec, which has a translation.
-    Word(&'static str),
+    Word(String),
     /// Another failure, which is the reason of this one.
     Failure(Box<Failure>),
 }
@@ -133,7 +133,7 @@ impl Failure {
 impl From<&Violation> for Failure {
     fn from(violation: &Violation) -> Self {
         let place = |detail: &Detail| match detail {
-            Detail::Word(word) => Place::Word(word),
+            Detail::Word(word) => Place::Word(word.clone()),
             other => Place::Text(other.to_string()),
         };
         Self {

@@ -5,16 +5,16 @@
 //! index/state = "giftproof-index/v2\n" || state || SHA-256 of all before
 //! ```
 //!
-//! The state is encoded by bincode in its standard configuration; unlike the log, nobody but this
-//! program reads it. A file that is absent, of another version, damaged, or not of this log is as
-//! good as none. It is not synced: a power cut leaves at worst one with a wrong hash.
+//! The state is in the encoding of [`crate::model::derived`]. A file that is absent, of another
+//! version, damaged, or not of this log is as good as none. It is not synced: a power cut leaves at
+//! worst one with a wrong hash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bincode::config::standard;
 use sha2::{Digest, Sha256};
 
+use crate::model::derived;
 use crate::model::state::State;
 
 use super::Log;
@@ -49,8 +49,7 @@ pub(super) fn save(folder: &Path, state: &State) -> Result<(), LedgerError> {
 
 fn encode(state: &State) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    bincode::encode_into_std_write(state, &mut bytes, standard())
-        .expect("encoding to memory cannot fail");
+    bytes.extend(derived::encode(state));
     let hash = Sha256::digest(&bytes);
     bytes.extend_from_slice(&hash);
     bytes
@@ -61,24 +60,5 @@ fn decode(bytes: &[u8]) -> Option<State> {
     if Sha256::digest(content)[..] != *hash {
         return None;
     }
-    let state = content.strip_prefix(MAGIC)?;
-    let (decoded, consumed) = decode_bounded(state)?;
-    (consumed == state.len()).then_some(decoded)
-}
-
-/// Decodes with a bound on what is allocated in advance, about 64 bytes for each byte of the file.
-/// bincode has such bounds at compile time only, hence the steps.
-fn decode_bounded(bytes: &[u8]) -> Option<(State, usize)> {
-    const SMALL: usize = 64 << 20;
-    const MEDIUM: usize = SMALL << 6;
-    const LARGE: usize = MEDIUM << 6;
-    let bound = bytes.len().saturating_mul(64);
-    if bound <= SMALL {
-        bincode::decode_from_slice(bytes, standard().with_limit::<SMALL>())
-    } else if bound <= MEDIUM {
-        bincode::decode_from_slice(bytes, standard().with_limit::<MEDIUM>())
-    } else {
-        bincode::decode_from_slice(bytes, standard().with_limit::<LARGE>())
-    }
-    .ok()
+    derived::decode(content.strip_prefix(MAGIC)?)
 }

@@ -22,8 +22,8 @@ use thiserror::Error;
 use super::hash::{LeafHash, NodeHash, empty_root, node_hash};
 
 pub use proof::{
-    ProofError, ProveError, RangeError, consistency_proof, inclusion_proof, verify_consistency,
-    verify_inclusion,
+    ProofError, ProveError, RangeError, consistency_proof, inclusion_proof, root_of,
+    verify_consistency, verify_inclusion,
 };
 pub use shown::{shown_proof, shown_root};
 
@@ -131,8 +131,8 @@ fn join(subtrees: impl DoubleEndedIterator<Item = NodeHash>) -> Option<NodeHash>
     subtrees.rev().reduce(|right, left| node_hash(&left, &right))
 }
 
-/// The root of a perfect subtree, from all its nodes of one level.
-fn perfect_root(nodes: &[NodeHash]) -> NodeHash {
+/// The root of a perfect subtree, from all its nodes of one level: a power of two of them.
+pub fn perfect_root(nodes: &[NodeHash]) -> NodeHash {
     debug_assert!(nodes.len().is_power_of_two());
     match nodes {
         [node] => *node,

@@ -3,6 +3,7 @@
 pub mod audited;
 pub mod checkpoint;
 pub mod date;
+pub mod derived;
 pub mod draft;
 pub mod encoding;
 pub mod entry;

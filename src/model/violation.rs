@@ -5,6 +5,12 @@
 
 use std::fmt;
 
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use super::encoding::never_borrows;
 use super::hash::HASH_LEN;
 use super::ident::{Handle, KeyBytes};
 use super::seal::{Row, Sort, TableRoot};
@@ -138,6 +144,8 @@ violations! {
     TrustOperator = "trust/operator",
     /// The log does not extend the checkpoint in the trust file.
     TrustCheckpoint = "trust/checkpoint",
+    /// The log does not extend the one that was seen or audited before.
+    SinceCheckpoint = "since/checkpoint",
     /// The checkpoint does not carry the cosignatures that the trust file's policy wants.
     TrustPolicy = "trust/policy",
     /// The container is not in its one canonical form.
@@ -156,8 +164,24 @@ impl serde::Serialize for Code {
     }
 }
 
+impl Encode for Code {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.as_str().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Code {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let word = String::decode(decoder)?;
+        let code = Self::ALL.iter().find(|code| code.as_str() == word);
+        code.copied().ok_or(DecodeError::Other("code/unknown"))
+    }
+}
+
+never_borrows! { [] Code; }
+
 /// One of the two values that do not agree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Detail {
     /// Nothing.
     Nothing,
@@ -170,7 +194,7 @@ pub enum Detail {
     /// A key.
     Key(KeyBytes),
     /// A word of the spec: a role, a capacity, a code.
-    Word(&'static str),
+    Word(String),
     /// The row of the root subject.
     Row(Box<Row>),
     /// A table.
@@ -224,7 +248,7 @@ details! {
         handle.map_or(Detail::Nothing, |handle| Detail::Party(handle.clone()))
     };
     KeyBytes => Detail::Key;
-    &'static str => Detail::Word;
+    &'static str => |word: &str| Detail::Word(word.to_owned());
     super::hash::LeafHash => |hash: super::hash::LeafHash| Detail::Hash(*hash.as_bytes());
     super::hash::NodeHash => |hash: super::hash::NodeHash| Detail::Hash(*hash.as_bytes());
     super::hash::EventHash => |hash: super::hash::EventHash| Detail::Hash(*hash.as_bytes());
@@ -232,7 +256,7 @@ details! {
 }
 
 /// The data is wrong: a code, and both values.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize, thiserror::Error)]
 #[error("{code}: expected {expected}, found {found}")]
 pub struct Violation {
     /// The code.

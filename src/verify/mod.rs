@@ -38,11 +38,18 @@
 //!   the end) and 12 cannot be decided and are left out: the audit has failed already.
 //! - **Without a trust file** there are no steps 10 to 12, and the log's own root is all the trust.
 //!
+//! An audit may go on from what was seen before ([`audit_since`]): the log must extend it, or it
+//! fails with `since/checkpoint`. From the state with which an earlier audit ended, only the entries
+//! after it are replayed.
+//!
 //! The audit is clean if nothing fails and nothing is not understood.
 
+mod past;
 mod prepare;
 mod replay;
 mod report;
+mod saved;
+mod since;
 mod tiles;
 mod trust;
 
@@ -51,20 +58,25 @@ use std::ops::ControlFlow;
 
 use thiserror::Error;
 
-pub use report::{CopyComparison, Failure, LISTED_MAX, Listed, Outcome, Report, Spot};
+pub use report::{Conflict, CopyComparison, Failure, LISTED_MAX, Listed, Outcome, Report, Spot};
+pub use saved::{AuditState, AuditStateError};
+pub use since::{Since, audit_since, extends};
 
 use crate::bundle::{LogFile, LogSource, SourceError};
-use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use crate::model::entry::NO_LEAF;
 use crate::model::event::Kind;
-use crate::model::hash::{LeafHash, NodeHash, empty_root, leaf_hash};
+use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::merkle::TreeBuilder;
-use crate::model::tile::{EntryBundle, TileLayout};
+use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::trust::TrustFile;
 use crate::model::violation::{Code, Violation};
 
+use past::{OldTree, Past};
 use prepare::{Contents, Intake, Prepared, Task};
 use replay::Replay;
+use report::End;
+use since::Seen;
 use tiles::Tiles;
 
 /// How an audit is run. None of it changes what the audit finds.
@@ -107,6 +119,21 @@ pub enum AuditError {
         /// The file.
         file: LogFile,
     },
+    /// `audit/changed-since`: the file is not what it was when an earlier audit read it. What else
+    /// is wrong, only an audit from entry 0 can tell.
+    #[error("{file} is not what it was when the log was audited before")]
+    ChangedSince {
+        /// The file.
+        file: LogFile,
+    },
+    /// `since/other-log`: what was seen or audited before is of another log.
+    #[error("what was seen before is of {seen}, not of {found}")]
+    OtherLog {
+        /// The origin of what was seen before.
+        seen: Origin,
+        /// That of the log.
+        found: Origin,
+    },
 }
 
 impl AuditError {
@@ -115,6 +142,8 @@ impl AuditError {
         match self {
             Self::Source(error) => error.code(),
             Self::Changed { .. } => "audit/changed",
+            Self::ChangedSince { .. } => "audit/changed-since",
+            Self::OtherLog { .. } => "since/other-log",
         }
     }
 }
@@ -131,22 +160,7 @@ pub fn audit(
     trust: Option<&TrustFile>,
     options: &Options<'_>,
 ) -> Result<Report, AuditError> {
-    let mut report = Report::new(trust.is_some(), trust::compare_copy(source, trust)?);
-    let note = match read_checkpoint(source)? {
-        Ok(note) => note,
-        Err(violation) => {
-            report.fail(Spot::File(LogFile::Checkpoint), violation);
-            return Ok(report);
-        }
-    };
-    report.checkpoint = Some(note.checkpoint().clone());
-    let newest = trust.and_then(TrustFile::newest).map(SignedCheckpoint::checkpoint);
-    let root_then = replay(source, note.checkpoint(), newest, options, &mut report)?;
-    trust::check_checkpoint(&note, trust, &mut report);
-    if let Some(trust) = trust {
-        trust::check_trust(&note, trust, root_then, &mut report);
-    }
-    Ok(report)
+    audit_since(source, trust, Since::Nothing, options)
 }
 
 /// Step 1.
@@ -178,27 +192,43 @@ fn refusal(error: SourceError, code: Code) -> Result<Violation, AuditError> {
     }
 }
 
-/// Steps 2 to 8. Gives the root at the size of the `newest` checkpoint, if the replay got there.
+/// Steps 2 to 8, from the end of an earlier audit if there is one. Puts into each checkpoint that
+/// was seen the root over as many entries, as far as the replay gets.
 fn replay(
     source: &dyn LogSource,
     checkpoint: &Checkpoint,
-    newest: Option<&Checkpoint>,
+    from: Option<AuditState>,
+    seen: &mut [Seen<'_>],
     options: &Options<'_>,
     report: &mut Report,
-) -> Result<Option<NodeHash>, AuditError> {
+) -> Result<(), AuditError> {
     let layout = TileLayout::of_size(checkpoint.size);
-    let genesis = first_leaf(source, layout)?;
-    let mut replay = Replay::new(source, layout, genesis.unwrap_or(NO_LEAF));
-    let mut tiles = Tiles::new(source, checkpoint.size);
-    let mut root_then = newest.filter(|newest| newest.size == 0).map(|_| empty_root());
+    let genesis = match &from {
+        Some(from) => Some(from.state.genesis),
+        None => first_leaf(source, layout)?,
+    };
+    let (tree, state, found) = match from {
+        Some(AuditState { tree, state, found, .. }) => (tree, Some(state), found),
+        None => Default::default(),
+    };
+    let begin = tree.size();
+    report.resumed_at = begin;
+    let old = OldTree::new(source, &tree);
+    for seen in seen.iter_mut().filter(|seen| seen.size() <= begin) {
+        seen.root_then = Some(old.root_at(seen.size())?);
+    }
+    let past = Past::new(source, layout, genesis.unwrap_or(NO_LEAF), old);
+    let mut replay = Replay::new(past, state, found);
+    let mut tiles = Tiles::new(source, checkpoint.size, tree);
     if checkpoint.size == 0 {
         let violation = Violation::new(Code::GenesisPlace, Kind::LedgerCreated as u64, ());
         replay.fail_file(LogFile::Checkpoint, violation);
     }
-    let task = Task { source, layout, genesis: genesis.unwrap_or(NO_LEAF) };
+    let first_bundle = begin / u64::from(TILE_WIDTH);
+    let task = Task { source, layout, genesis: genesis.unwrap_or(NO_LEAF), first_bundle };
     std::thread::scope(|scope| {
         let mut intake = Intake::start(task, options.threads, scope);
-        for index in 0..layout.bundle_count() {
+        for index in first_bundle..layout.bundle_count() {
             let Prepared { coord, contents, tile } = intake.next(index);
             let entries = match contents {
                 Contents::Entries(entries) => entries,
@@ -209,15 +239,16 @@ fn replay(
                 Contents::Failed(error) => return Err(error),
             };
             let leaves: Vec<LeafHash> = entries.iter().map(|entry| entry.leaf).collect();
-            if index == 0 && leaves.first().copied() != genesis {
+            if begin == 0 && index == 0 && leaves.first().copied() != genesis {
                 return Err(AuditError::Changed { file: LogFile::Entries(coord) });
             }
             tiles.add_bundle(coord, &leaves, tile, |tree: &TreeBuilder| {
-                if newest.is_some_and(|newest| newest.size == tree.size()) {
-                    root_then = Some(tree.root());
+                for seen in seen.iter_mut().filter(|seen| seen.size() == tree.size()) {
+                    seen.root_then = Some(tree.root());
                 }
             })?;
-            for entry in entries {
+            let known = begin.saturating_sub(index * u64::from(TILE_WIDTH)) as usize;
+            for entry in entries.into_iter().skip(known) {
                 if let ControlFlow::Break(()) = replay.add(entry)? {
                     return Ok(());
                 }
@@ -228,18 +259,19 @@ fn replay(
         }
         Ok(())
     })?;
-    replay.finish(report);
-    let root = tiles.root();
+    let found = replay.finish(report);
     if report.entries < checkpoint.size {
         report.failures.append(tiles.break_off());
-    } else {
-        report.failures.append(tiles.finish(checkpoint.root)?);
-        if root != checkpoint.root {
-            let violation = Violation::new(Code::RootMismatch, root, checkpoint.root);
-            report.fail(Spot::File(LogFile::Checkpoint), violation);
-        }
+        return Ok(());
     }
-    Ok(root_then)
+    let tree = tiles.tree().clone();
+    report.failures.append(tiles.finish(checkpoint.root)?);
+    if tree.root() != checkpoint.root {
+        let violation = Violation::new(Code::RootMismatch, tree.root(), checkpoint.root);
+        report.fail(Spot::File(LogFile::Checkpoint), violation);
+    }
+    report.end = Some(End { tree, found });
+    Ok(())
 }
 
 /// The genesis hash, which all events but entry 0 are bound to; none if the first bundle is not

@@ -90,6 +90,8 @@ pub(super) struct Task<'a> {
     pub source: &'a dyn LogSource,
     pub layout: TileLayout,
     pub genesis: LeafHash,
+    /// The bundle with which the audit begins.
+    pub first_bundle: u64,
 }
 
 /// Where the prepared bundles come in, in the order of the log.
@@ -104,16 +106,16 @@ impl Intake {
         threads: NonZeroUsize,
         scope: &'scope Scope<'scope, '_>,
     ) -> Self {
-        let inbox = |first_run| {
+        let inbox = |number| {
             let (slices, inbox) = sync_channel(1);
             let worker = Worker { task, slices, keys: Keys::default() };
-            scope.spawn(move || worker.work(first_run, threads));
+            scope.spawn(move || worker.work(number, threads));
             (inbox, VecDeque::new())
         };
         Self { inboxes: (0..threads.get() as u64).map(inbox).collect() }
     }
 
-    /// Bundle `index`. To be called for each in turn, up to the first without entries.
+    /// Bundle `index`. To be called for each in turn from the task's first, up to the first without entries.
     pub(super) fn next(&mut self, index: u64) -> Prepared {
         let worker = (index / RUN % self.inboxes.len() as u64) as usize;
         let (inbox, waiting) = &mut self.inboxes[worker];
@@ -132,13 +134,15 @@ struct Worker<'a> {
 }
 
 impl Worker<'_> {
-    fn work(mut self, first_run: u64, threads: NonZeroUsize) {
-        let bundle_count = self.task.layout.bundle_count();
-        for run in (first_run..bundle_count.div_ceil(RUN)).step_by(threads.get()) {
+    /// Of all workers, each with its number, this one takes every so-manieth run.
+    fn work(mut self, number: u64, threads: NonZeroUsize) {
+        let (first, bundle_count) = (self.task.first_bundle, self.task.layout.bundle_count());
+        let runs = first / RUN..bundle_count.div_ceil(RUN);
+        for run in runs.filter(|run| run % threads.get() as u64 == number) {
             let end = bundle_count.min((run + 1) * RUN);
             let mut slice = Vec::new();
             let (mut signatures, mut bytes) = (0, 0);
-            for bundle in run * RUN..end {
+            for bundle in first.max(run * RUN)..end {
                 let (prepared, len) = self.read(bundle);
                 let readable = match &prepared.contents {
                     Contents::Entries(entries) => {
@@ -164,7 +168,7 @@ impl Worker<'_> {
 
     /// Reads a bundle and the tile over it; gives the bundle's length in bytes too.
     fn read(&self, index: u64) -> (Prepared, usize) {
-        let Task { source, layout, genesis } = self.task;
+        let Task { source, layout, genesis, .. } = self.task;
         let coord = layout.bundle(index).expect("the index is below the number of bundles");
         let tile = TileCoord::new(0, index, coord.width()).expect("a bundle is as wide as a tile");
         let (contents, len) = match source.entries(&coord) {
@@ -321,7 +325,8 @@ mod tests {
     }
 
     fn task(source: &Numbers, size: u64) -> Task<'_> {
-        Task { source, layout: TileLayout::of_size(size), genesis: NO_LEAF }
+        let layout = TileLayout::of_size(size);
+        Task { source, layout, genesis: NO_LEAF, first_bundle: 0 }
     }
 
     #[test]

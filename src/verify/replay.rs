@@ -1,76 +1,47 @@
 //! The sequential part of the audit: lets the rules judge each entry at its place (steps 3 to 7).
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::AuditError;
+use super::past::Past;
 use super::prepare::{Content, PreparedEntry, Touched};
-use super::report::{Failure, Listed, Report, Spot};
-use crate::bundle::{LogFile, LogSource};
+use super::report::{Failure, Report, Spot};
+use super::saved::Found;
+use crate::bundle::LogFile;
 use crate::model::date::UnixMs;
 use crate::model::encoding::Malformed;
-use crate::model::entry::{Entry, Header, Link, NO_LEAF, OpenEvent};
+use crate::model::entry::{Header, Link, NO_LEAF, OpenEvent};
 use crate::model::event::{Kind, Statement};
-use crate::model::hash::{LeafHash, SubjectHash, leaf_hash};
+use crate::model::hash::{LeafHash, SubjectHash};
 use crate::model::ident::EntryIndex;
-use crate::model::state::{History, Recorded, State};
+use crate::model::state::{Recorded, State};
 use crate::model::subject::{HashedSubject, Subject};
-use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::violation::{Code, Violation};
-
-/// How many entry bundles are kept for rules that look back; 16.8 MB each at worst.
-const BUNDLES_KEPT: usize = 8;
 
 /// Replays the entries one by one.
 pub(super) struct Replay<'a> {
     past: Past<'a>,
     state: Option<State>,
-    events: BTreeMap<Kind, u64>,
-    signatures: u64,
-    failures: Listed<Failure>,
-    not_understood: Listed<EntryIndex>,
-    unjudged: Listed<Failure>,
-    /// A seal that was due and not there has been reported.
-    seal_missed: bool,
-    /// Subjects of failed entries of which only the links could be read.
-    failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
+    found: Found,
 }
 
 impl<'a> Replay<'a> {
-    /// `genesis` is the leaf hash of entry 0.
-    pub(super) fn new(source: &'a dyn LogSource, layout: TileLayout, genesis: LeafHash) -> Self {
-        let past = Past {
-            source,
-            layout,
-            genesis,
-            leaves: Vec::new(),
-            bundles: RefCell::default(),
-            failed: RefCell::default(),
-        };
-        Self {
-            past,
-            state: None,
-            events: BTreeMap::new(),
-            signatures: 0,
-            failures: Listed::default(),
-            not_understood: Listed::default(),
-            unjudged: Listed::default(),
-            seal_missed: false,
-            failed_subjects: BTreeMap::new(),
-        }
+    /// Goes on from a state and what was found before, or begins with neither.
+    pub(super) fn new(past: Past<'a>, state: Option<State>, found: Found) -> Self {
+        Self { past, state, found }
     }
 
     /// How many entries have been replayed.
     pub(super) fn size(&self) -> u64 {
-        self.past.leaves.len() as u64
+        self.past.size()
     }
 
     /// Takes the next entry. Breaks if nothing after it can be judged.
     pub(super) fn add(&mut self, entry: PreparedEntry) -> Result<ControlFlow<()>, AuditError> {
         let leaf = entry.leaf;
         if let Ok(Content { event: Ok(event), .. }) = &entry.content {
-            self.signatures += event.signed.signatures.len() as u64;
+            self.found.signatures += event.signed.signatures.len() as u64;
         }
         let flow = match self.state.take() {
             None => self.begin(entry),
@@ -80,43 +51,44 @@ impl<'a> Replay<'a> {
                 ControlFlow::Continue(())
             }
         };
-        self.past.leaves.push(leaf);
-        self.past.failed.take().map_or(Ok(flow), Err)
+        self.past.push(leaf);
+        self.past.take_fault().map_or(Ok(flow), Err)
     }
 
     /// The replay ends here because of what is wrong with a file.
     pub(super) fn fail_file(&mut self, file: LogFile, violation: Violation) {
-        self.failures.push(Failure { at: Spot::File(file), violation });
+        self.found.failures.push(Failure { at: Spot::File(file), violation });
     }
 
-    /// Puts everything that was found into the report.
-    pub(super) fn finish(mut self, report: &mut Report) {
+    /// Puts everything that was found into the report, and gives it for the next audit.
+    pub(super) fn finish(mut self, report: &mut Report) -> Found {
         if let Some(state) = &mut self.state {
-            mark_failed(state, &self.failed_subjects);
+            mark_failed(state, &self.found.failed_subjects);
         }
         report.entries = self.size();
-        report.genesis = self.past.leaves.first().copied();
-        report.events = self.events;
-        report.signatures = self.signatures;
-        report.failures.append(self.failures);
-        report.not_understood = self.not_understood;
-        report.unjudged = self.unjudged;
+        report.genesis = self.past.genesis();
+        report.events = self.found.events.clone();
+        report.signatures = self.found.signatures;
+        report.failures.append(self.found.failures.clone());
+        report.not_understood = self.found.not_understood.clone();
+        report.unjudged = self.found.unjudged.clone();
         report.state = self.state;
+        self.found
     }
 
     fn begin(&mut self, entry: PreparedEntry) -> ControlFlow<()> {
         match genesis_state(entry) {
             Ok(Some(state)) => {
                 self.state = Some(state);
-                *self.events.entry(Kind::LedgerCreated).or_default() += 1;
+                *self.found.events.entry(Kind::LedgerCreated).or_default() += 1;
                 ControlFlow::Continue(())
             }
             Ok(None) => {
-                self.not_understood.push(0);
+                self.found.not_understood.push(0);
                 ControlFlow::Break(())
             }
             Err(violation) => {
-                self.failures.push(Failure { at: Spot::Entry(0), violation });
+                self.found.failures.push(Failure { at: Spot::Entry(0), violation });
                 ControlFlow::Break(())
             }
         }
@@ -165,16 +137,16 @@ impl<'a> Replay<'a> {
             .and_then(|()| state.apply(&entry, &self.past));
         match (judged, &entry.event.statement) {
             (Ok(()), Some(statement)) => {
-                *self.events.entry(statement.kind()).or_default() += 1;
-                self.seal_missed &= statement.kind() != Kind::EpochSealed;
+                *self.found.events.entry(statement.kind()).or_default() += 1;
+                self.found.seal_missed &= statement.kind() != Kind::EpochSealed;
             }
-            (Ok(()), None) => self.not_understood.push(index),
+            (Ok(()), None) => self.found.not_understood.push(index),
             (Err(violation), statement) => {
-                if !self.not_understood.is_empty() && rests_on_all(&violation, statement) {
+                if !self.found.not_understood.is_empty() && rests_on_all(&violation, statement) {
                     if violation.code == Code::LinksMismatch {
                         touched = Touched::linked(&header);
                     }
-                    self.unjudged.push(Failure { at: Spot::Entry(index), violation });
+                    self.found.unjudged.push(Failure { at: Spot::Entry(index), violation });
                 } else {
                     self.refuse(state, index, violation, &touched);
                 }
@@ -185,21 +157,21 @@ impl<'a> Replay<'a> {
 
     /// Reports, once until the next seal, that one was due before this entry.
     fn check_seal(&mut self, state: &State, recorded_at: UnixMs) {
-        if self.seal_missed {
+        if self.found.seal_missed {
             return;
         }
         if let Err(violation) = state.check_seal(recorded_at) {
-            self.seal_missed = true;
-            if self.not_understood.is_empty() {
+            self.found.seal_missed = true;
+            if self.found.not_understood.is_empty() {
                 self.fail(state.size, violation);
             } else {
-                self.unjudged.push(Failure { at: Spot::Entry(state.size), violation });
+                self.found.unjudged.push(Failure { at: Spot::Entry(state.size), violation });
             }
         }
     }
 
     fn fail(&mut self, index: EntryIndex, violation: Violation) {
-        self.failures.push(Failure { at: Spot::Entry(index), violation });
+        self.found.failures.push(Failure { at: Spot::Entry(index), violation });
     }
 
     /// Reports the entry, and marks the gifts that it touches.
@@ -212,7 +184,7 @@ impl<'a> Replay<'a> {
             // out: no entry can touch a gift before its donation.
             let known = state.links_by_hash(&touched.hashes).into_iter();
             for link in known.filter(|link| link.previous.is_some()) {
-                self.failed_subjects.entry(link.subject).or_insert((index, code));
+                self.found.failed_subjects.entry(link.subject).or_insert((index, code));
             }
         }
     }
@@ -311,66 +283,5 @@ fn mark_failed(state: &mut State, failed: &BTreeMap<SubjectHash, (EntryIndex, Co
         {
             gift.failed = Some((*index, code.as_str().to_owned()));
         }
-    }
-}
-
-/// The entries before: their leaf hashes are kept (32 bytes an entry); an event is read from the
-/// source again, and must be what it was.
-struct Past<'a> {
-    source: &'a dyn LogSource,
-    layout: TileLayout,
-    genesis: LeafHash,
-    leaves: Vec<LeafHash>,
-    /// The bundles that were asked for last, oldest first.
-    bundles: RefCell<VecDeque<(u64, Vec<u8>)>>,
-    /// Why an event could not be had; the rules only see that it could not.
-    failed: RefCell<Option<AuditError>>,
-}
-
-impl History for Past<'_> {
-    fn event(&self, index: EntryIndex) -> Option<Recorded> {
-        let leaf = self.leaf(index)?;
-        match self.read(index, leaf) {
-            Ok(entry) => {
-                let genesis = if index == 0 { NO_LEAF } else { self.genesis };
-                let event = entry.event.open(&genesis).ok()?;
-                Some(Recorded { index, recorded_at: entry.header.recorded_at, event })
-            }
-            Err(error) => {
-                self.failed.borrow_mut().get_or_insert(error);
-                None
-            }
-        }
-    }
-
-    fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
-        self.leaves.get(usize::try_from(index).ok()?).copied()
-    }
-}
-
-impl Past<'_> {
-    /// The entry with this leaf hash.
-    fn read(&self, index: EntryIndex, leaf: LeafHash) -> Result<Entry, AuditError> {
-        let width = u64::from(TILE_WIDTH);
-        let coord = self.layout.bundle(index / width).expect("the entry was read before");
-        let changed = || AuditError::Changed { file: LogFile::Entries(coord) };
-        let mut bundles = self.bundles.borrow_mut();
-        let at = bundles.iter().position(|(kept, _)| *kept == coord.index());
-        let kept = match at.and_then(|at| bundles.remove(at)) {
-            Some(kept) => kept,
-            None => (coord.index(), self.source.entries(&coord)?),
-        };
-        let bundle = EntryBundle::parse(&kept.1, &coord).map_err(|_| changed())?;
-        let bytes = bundle.entries().nth((index % width) as usize).ok_or_else(changed)?;
-        if leaf_hash(bytes) != leaf {
-            return Err(changed());
-        }
-        // Only what could be read once is asked for, and these are the same bytes.
-        let entry = Entry::from_bytes(bytes).map_err(|_| changed())?;
-        if bundles.len() == BUNDLES_KEPT {
-            bundles.pop_front();
-        }
-        bundles.push_back(kept);
-        Ok(entry)
     }
 }

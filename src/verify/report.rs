@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::saved::Found;
 use crate::bundle::LogFile;
-use crate::model::checkpoint::Checkpoint;
+use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::model::event::Kind;
-use crate::model::hash::LeafHash;
+use crate::model::hash::{LeafHash, NodeHash};
 use crate::model::ident::EntryIndex;
+use crate::model::merkle::TreeBuilder;
 use crate::model::policy::Cosigned;
 use crate::model::state::State;
 use crate::model::violation::Violation;
@@ -50,6 +52,12 @@ impl<T> Listed<T> {
         if self.first.len() < LISTED_MAX {
             self.first.push(finding);
         }
+    }
+
+    /// What was listed before, and how many there were in all.
+    pub(super) fn restore((first, count): (Vec<T>, u64)) -> Option<Self> {
+        let fits = first.len() as u64 == count.min(LISTED_MAX as u64);
+        fits.then_some(Self { first, count })
     }
 
     pub(super) fn append(&mut self, other: Self) {
@@ -136,11 +144,36 @@ impl Outcome {
     }
 }
 
+/// Two tree heads of one origin that do not fit: the log of one does not begin with the other's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// What was seen before. Where the log is long enough to tell, the operator's signature on it
+    /// is checked too, and a wrong one is a failure of its own.
+    pub seen: SignedCheckpoint,
+    /// The checkpoint of the log that was audited.
+    pub found: SignedCheckpoint,
+    /// The root over as many entries of that log as were seen before; none if it has fewer.
+    pub root_then: Option<NodeHash>,
+}
+
+/// Where a replay ended.
+#[derive(Debug)]
+pub(super) struct End {
+    pub tree: TreeBuilder,
+    pub found: Found,
+}
+
 /// What an audit found.
 #[derive(Debug)]
 pub struct Report {
     /// What the log's checkpoint states; none if it is malformed.
     pub checkpoint: Option<Checkpoint>,
+    /// That checkpoint with its signatures.
+    pub signed_checkpoint: Option<SignedCheckpoint>,
+    /// How many entries an earlier audit had replayed, whose state this one went on from.
+    pub resumed_at: u64,
+    /// Checkpoints that were seen before, and that this log does not extend.
+    pub conflicts: Vec<Conflict>,
     /// The leaf hash of entry 0, if there is one.
     pub genesis: Option<LeafHash>,
     /// Whether there was a trust file. Without one the log is consistent in itself at best: nothing
@@ -165,12 +198,17 @@ pub struct Report {
     pub unjudged: Listed<Failure>,
     /// What follows from the entries; none if not even entry 0 holds.
     pub state: Option<State>,
+    /// What the next audit can go on from; none if the replay did not get to the checkpoint's root.
+    pub(super) end: Option<End>,
 }
 
 impl Report {
     pub(super) fn new(trusted: bool, trust_copy: CopyComparison) -> Self {
         Self {
             checkpoint: None,
+            signed_checkpoint: None,
+            resumed_at: 0,
+            conflicts: Vec::new(),
             genesis: None,
             trusted,
             trust_copy,
@@ -182,6 +220,7 @@ impl Report {
             not_understood: Listed::default(),
             unjudged: Listed::default(),
             state: None,
+            end: None,
         }
     }
 

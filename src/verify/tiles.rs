@@ -17,6 +17,8 @@ pub(super) struct Tiles<'a> {
     source: &'a dyn LogSource,
     layout: TileLayout,
     tree: TreeBuilder,
+    /// The first leaves of the first bundle, where an earlier audit ended within it.
+    known: Vec<LeafHash>,
     /// The tree over the lowest tiles as they stand.
     standing: Standing,
     /// What is wrong if the entries are right.
@@ -34,24 +36,28 @@ enum Standing {
 }
 
 impl<'a> Tiles<'a> {
-    pub(super) fn new(source: &'a dyn LogSource, size: u64) -> Self {
+    /// Goes on from a tree that the log is known to begin with; the empty one, if from none.
+    pub(super) fn new(source: &'a dyn LogSource, size: u64, tree: TreeBuilder) -> Self {
+        let lowest = tree.partial_tiles().find(|tile| tile.level == 0);
+        let leaf = |hash: &NodeHash| LeafHash::from_bytes(*hash.as_bytes());
         Self {
             source,
             layout: TileLayout::of_size(size),
-            tree: TreeBuilder::new(),
+            tree,
+            known: lowest.iter().flat_map(|tile| &tile.hashes).map(leaf).collect(),
             standing: Standing::Same,
             against_entries: Listed::default(),
             against_tiles: Listed::default(),
         }
     }
 
-    /// The root over the entries so far.
-    pub(super) fn root(&self) -> NodeHash {
-        self.tree.root()
+    /// The tree over the entries so far.
+    pub(super) fn tree(&self) -> &TreeBuilder {
+        &self.tree
     }
 
     /// Takes the leaf hashes of an entry bundle, and the tile that should hold them. `after_each`
-    /// sees the tree after each leaf.
+    /// sees the tree after each leaf that it has not known before.
     pub(super) fn add_bundle(
         &mut self,
         bundle: BundleCoord,
@@ -59,8 +65,9 @@ impl<'a> Tiles<'a> {
         tile: Result<Vec<u8>, SourceError>,
         mut after_each: impl FnMut(&TreeBuilder),
     ) -> Result<(), AuditError> {
-        let standing = self.compare_lowest(bundle, leaves, tile)?;
-        for (at, leaf) in leaves.iter().enumerate() {
+        let known = std::mem::take(&mut self.known);
+        let standing = self.compare_lowest(bundle, &known, leaves, tile)?;
+        for (at, leaf) in leaves.iter().enumerate().skip(known.len()) {
             let by_entries = self.tree.append(*leaf);
             let by_tiles = match &mut self.standing {
                 Standing::Differs(tree) => tree.append(standing[at]),
@@ -97,14 +104,18 @@ impl<'a> Tiles<'a> {
     }
 
     /// Gives the hashes of the lowest tile as they stand; those of the entries if it has none.
+    ///
+    /// The known ones are proven: whatever differs from them is wrong itself.
     fn compare_lowest(
         &mut self,
         bundle: BundleCoord,
+        known: &[LeafHash],
         leaves: &[LeafHash],
         tile: Result<Vec<u8>, SourceError>,
     ) -> Result<Vec<LeafHash>, AuditError> {
         let coord = TileCoord::new(0, bundle.index(), bundle.width());
         let file = LogFile::Tile(coord.expect("a bundle is as wide as a tile"));
+        self.compare_known(known, leaves, LogFile::Entries(bundle), Code::BundleMismatch);
         let standing: Vec<LeafHash> = match hashes(tile, leaves.len())? {
             Ok(hashes) => hashes.into_iter().map(LeafHash::from_bytes).collect(),
             Err(violation) => {
@@ -113,7 +124,9 @@ impl<'a> Tiles<'a> {
                 return Ok(leaves.to_vec());
             }
         };
-        let Some((leaf, hash)) = leaves.iter().zip(&standing).find(|(a, b)| a != b) else {
+        self.compare_known(known, &standing, file, Code::TileMismatch);
+        let mut after = leaves.iter().zip(&standing).skip(known.len());
+        let Some((leaf, hash)) = after.find(|(a, b)| a != b) else {
             return Ok(standing);
         };
         let violation = Violation::new(Code::TileMismatch, *leaf, *hash);
@@ -125,6 +138,15 @@ impl<'a> Tiles<'a> {
             self.standing = Standing::Differs(self.tree.clone());
         }
         Ok(standing)
+    }
+
+    fn compare_known(&mut self, known: &[LeafHash], found: &[LeafHash], file: LogFile, code: Code) {
+        if let Some((known, found)) = known.iter().zip(found).find(|(a, b)| a != b) {
+            let violation = Violation::new(code, *known, *found);
+            let failure = Failure { at: Spot::File(file), violation };
+            self.against_entries.push(failure.clone());
+            self.against_tiles.push(failure);
+        }
     }
 
     /// Compares a tile above the lowest level with what both trees say.
@@ -156,7 +178,7 @@ impl<'a> Tiles<'a> {
 }
 
 /// A tile's hashes, as many as it must have; or what is wrong with the file.
-fn hashes(
+pub(super) fn hashes(
     tile: Result<Vec<u8>, SourceError>,
     width: usize,
 ) -> Result<Result<Vec<[u8; HASH_LEN]>, Violation>, AuditError> {

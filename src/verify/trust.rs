@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::AuditError;
-use super::report::{CopyComparison, Failure, Report, Spot};
+use super::report::{Conflict, CopyComparison, Failure, Report, Spot};
+use super::since::Seen;
 use crate::bundle::{LogFile, LogSource, SourceError, TrustCopy};
 use crate::model::checkpoint::SignedCheckpoint;
-use crate::model::hash::NodeHash;
 use crate::model::ident::KeyBytes;
 use crate::model::note::VerifierKey;
 use crate::model::state::State;
@@ -101,51 +101,49 @@ fn check_policy(
     }
 }
 
-/// Steps 10 and 11.
-pub(super) fn check_trust(
-    note: &SignedCheckpoint,
-    trust: &TrustFile,
-    root_then: Option<NodeHash>,
-    report: &mut Report,
-) {
-    let mut found = Vec::new();
+/// Step 10.
+pub(super) fn check_trust(trust: &TrustFile, report: &mut Report) {
     if let Some(genesis) = report.genesis.filter(|genesis| *genesis != trust.genesis()) {
-        found.push((Spot::Entry(0), Violation::new(Code::TrustGenesis, trust.genesis(), genesis)));
+        let violation = Violation::new(Code::TrustGenesis, trust.genesis(), genesis);
+        report.fail(Spot::Entry(0), violation);
     }
     if let Some(state) = &report.state {
         let key = state.parties.operator_key_at(0);
         let trusted = KeyBytes::from_bytes(*trust.operator().public_key().as_bytes());
         if key != trusted {
-            found.push((Spot::Entry(0), Violation::new(Code::TrustOperator, trusted, key)));
-        }
-        if let Some(newest) = trust.newest() {
-            if let Err(violation) = check_extends(note, newest, root_then) {
-                found.push((CHECKPOINT, violation));
-            } else if root_then.is_some()
-                // An event that is not understood may have changed the operator's key.
-                && report.not_understood.is_empty()
-                && let Err(violation) = operator_signature(state, newest)
-            {
-                found.push((CHECKPOINT, Violation { code: Code::TrustCheckpoint, ..violation }));
-            }
+            report.fail(Spot::Entry(0), Violation::new(Code::TrustOperator, trusted, key));
         }
     }
-    found.into_iter().for_each(|(at, violation)| report.fail(at, violation));
+}
+
+/// Step 11, for a checkpoint of whatever origin it was seen: in the trust file, or before.
+pub(super) fn check_seen(note: &SignedCheckpoint, seen: &Seen<'_>, report: &mut Report) {
+    let Some(state) = &report.state else { return };
+    if let Err(violation) = check_extends(note, seen) {
+        report.conflicts.push(Conflict {
+            seen: seen.checkpoint.clone(),
+            found: note.clone(),
+            root_then: seen.root_then,
+        });
+        report.fail(CHECKPOINT, violation);
+    } else if seen.root_then.is_some()
+        // An event that is not understood may have changed the operator's key.
+        && report.not_understood.is_empty()
+        && let Err(violation) = operator_signature(state, seen.checkpoint)
+    {
+        report.fail(CHECKPOINT, Violation { code: seen.code, ..violation });
+    }
 }
 
 /// Whether the log is at least as large as one that was seen, and had its root at that size; as far
 /// as the replay got.
-fn check_extends(
-    note: &SignedCheckpoint,
-    seen: &SignedCheckpoint,
-    root_then: Option<NodeHash>,
-) -> Result<(), Violation> {
-    let (size, seen) = (note.checkpoint().size, seen.checkpoint());
-    if size < seen.size {
-        return Err(Violation::new(Code::TrustCheckpoint, seen.size, size));
+fn check_extends(note: &SignedCheckpoint, seen: &Seen<'_>) -> Result<(), Violation> {
+    let (size, then) = (note.checkpoint().size, seen.checkpoint.checkpoint());
+    if size < then.size {
+        return Err(Violation::new(seen.code, then.size, size));
     }
-    match root_then.filter(|root| *root != seen.root) {
-        Some(root) => Err(Violation::new(Code::TrustCheckpoint, seen.root, root)),
+    match seen.root_then.filter(|root| *root != then.root) {
+        Some(root) => Err(Violation::new(seen.code, then.root, root)),
         None => Ok(()),
     }
 }

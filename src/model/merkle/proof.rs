@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use thiserror::Error;
 
 use super::{NodeSource, join};
-use crate::model::hash::{LeafHash, NodeHash, node_hash};
+use crate::model::hash::{LeafHash, NodeHash, empty_root, node_hash};
 
 /// A proof that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -71,6 +71,14 @@ pub(super) fn range_root<S: NodeSource>(lo: u64, hi: u64, nodes: &S) -> Result<N
         at += 1 << level;
     }
     Ok(join(subtrees.into_iter()).expect("the range is not empty"))
+}
+
+/// `MTH(D[0:size])` [RFC 6962, 2.1]: the root of a tree, or of the one that it grew from.
+///
+/// # Errors
+/// If a hash cannot be had.
+pub fn root_of<S: NodeSource>(size: u64, nodes: &S) -> Result<NodeHash, S::Error> {
+    if size == 0 { Ok(empty_root()) } else { range_root(0, size, nodes) }
 }
 
 /// `PATH(index, D[size])` [RFC 6962, 2.1.1], leaf side first.

@@ -1,0 +1,227 @@
+//! What an audit leaves for the next one, so that it need not begin with entry 0 again (spec
+//! section 18.1).
+//!
+//! ```text
+//! ff "giftproof audit state v1" 00 || body || SHA-256 of all before
+//! ```
+//!
+//! The body is in the encoding of [`crate::model::derived`]: the signed checkpoint, the right edge
+//! of the tree, what the audit counted and found wrong in the entries, and what follows from them.
+//! Whoever could change a state could make the next audit say anything. So nobody goes on from one
+//! without the hash that the audit named when it ended, kept where the state is not: the hash at
+//! the end of the file finds damage only.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use super::report::{Failure, LISTED_MAX, Listed, Report, Spot};
+use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::model::derived;
+use crate::model::event::Kind;
+use crate::model::hash::{Digest32, HASH_LEN, NodeHash, SubjectHash};
+use crate::model::ident::EntryIndex;
+use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
+use crate::model::state::State;
+use crate::model::violation::{Code, Violation};
+
+/// With what every state begins.
+const CONTEXT: &[u8] = b"\xffgiftproof audit state v1\0";
+
+/// Bytes that are no state of an audit, or not the one that was pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum AuditStateError {
+    /// `audit-state/version`: the bytes do not begin as a state of this version does.
+    #[error("it does not begin as the state of an audit does")]
+    Version,
+    /// `audit-state/hash`: the bytes are not those that were written: cut off, or damaged.
+    #[error("its bytes are not those that were written")]
+    Hash,
+    /// `audit-state/pinned`: a whole state, but not the one that is asked for.
+    #[error("its SHA-256 is {found}, not {pinned}")]
+    Pinned {
+        /// The hash that the audit named.
+        pinned: Digest32,
+        /// That of these bytes.
+        found: Digest32,
+    },
+    /// `audit-state/malformed`: what is in it does not hold together.
+    #[error("what is in it does not hold together")]
+    Malformed,
+}
+
+impl AuditStateError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Version => "audit-state/version",
+            Self::Hash => "audit-state/hash",
+            Self::Pinned { .. } => "audit-state/pinned",
+            Self::Malformed => "audit-state/malformed",
+        }
+    }
+}
+
+/// Where an earlier audit ended, and what it found on its way.
+#[derive(Debug)]
+pub struct AuditState {
+    checkpoint: SignedCheckpoint,
+    audited_at_unix_seconds: u64,
+    pub(super) tree: TreeBuilder,
+    pub(super) found: Found,
+    pub(super) state: State,
+}
+
+/// What the replay of the entries counted, and found wrong in them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    pub events: BTreeMap<Kind, u64>,
+    pub signatures: u64,
+    pub failures: Listed<Failure>,
+    pub not_understood: Listed<EntryIndex>,
+    pub unjudged: Listed<Failure>,
+    /// A seal that was due and not there has been reported.
+    pub seal_missed: bool,
+    /// Subjects of failed entries of which only the links could be read.
+    pub failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
+}
+
+/// The body of a state but for what follows from the entries, which stands after it.
+#[derive(Encode, Decode)]
+struct Body {
+    checkpoint: String,
+    audited_at_unix_seconds: u64,
+    partial_tiles: Vec<Vec<[u8; HASH_LEN]>>,
+    events: Vec<(u16, u64)>,
+    signatures: u64,
+    failures: Counted<(EntryIndex, Violation)>,
+    not_understood: Counted<EntryIndex>,
+    unjudged: Counted<(EntryIndex, Violation)>,
+    seal_missed: bool,
+    failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
+}
+
+/// What is listed, and how many there are in all.
+type Counted<T> = (Vec<T>, u64);
+
+impl AuditState {
+    /// The state with which an audit ended, and its hash. None if it did not end well enough to go
+    /// on from: with all entries replayed, and nothing wrong but in entries.
+    pub fn encode(report: &Report, audited_at_unix_seconds: u64) -> Option<(Vec<u8>, Digest32)> {
+        let (checkpoint, state) = (report.signed_checkpoint.as_ref()?, report.state.as_ref()?);
+        let end = report.end.as_ref()?;
+        if report.failures.count() != end.found.failures.count() {
+            return None;
+        }
+        let mut partial_tiles = Vec::new();
+        for tile in end.tree.partial_tiles() {
+            partial_tiles.resize(usize::from(tile.level), Vec::new());
+            partial_tiles.push(tile.hashes.iter().map(|hash| *hash.as_bytes()).collect());
+        }
+        let found = &end.found;
+        let body = Body {
+            checkpoint: checkpoint.to_string(),
+            audited_at_unix_seconds,
+            partial_tiles,
+            events: found.events.iter().map(|(kind, count)| (*kind as u16, *count)).collect(),
+            signatures: found.signatures,
+            failures: stored(&found.failures)?,
+            not_understood: (found.not_understood.first().to_vec(), found.not_understood.count()),
+            unjudged: stored(&found.unjudged)?,
+            seal_missed: found.seal_missed,
+            failed_subjects: found.failed_subjects.clone(),
+        };
+        let mut bytes = CONTEXT.to_vec();
+        bytes.extend(derived::encode(&(body, state)));
+        let hash = Digest32::from_bytes(Sha256::digest(&bytes).into());
+        bytes.extend_from_slice(hash.as_bytes());
+        Some((bytes, hash))
+    }
+
+    /// Whether bytes begin as a state does.
+    pub fn is_state(bytes: &[u8]) -> bool {
+        bytes.starts_with(CONTEXT)
+    }
+
+    /// Reads the state that has the pinned hash.
+    ///
+    /// # Errors
+    /// [`AuditStateError`], the first that applies, in the order of its variants.
+    pub fn open(bytes: &[u8], pinned: &Digest32) -> Result<Self, AuditStateError> {
+        if !Self::is_state(bytes) {
+            return Err(AuditStateError::Version);
+        }
+        let (content, stated) = bytes.split_last_chunk().ok_or(AuditStateError::Hash)?;
+        let found = Digest32::from_bytes(Sha256::digest(content).into());
+        if found != Digest32::from_bytes(*stated) {
+            return Err(AuditStateError::Hash);
+        }
+        if found != *pinned {
+            return Err(AuditStateError::Pinned { pinned: *pinned, found });
+        }
+        let body = content.get(CONTEXT.len()..).and_then(derived::decode);
+        body.and_then(|(body, state)| Self::restore(body, state)).ok_or(AuditStateError::Malformed)
+    }
+
+    fn restore(body: Body, state: State) -> Option<Self> {
+        let checkpoint = SignedCheckpoint::parse(body.checkpoint.as_bytes()).ok()?;
+        let Checkpoint { origin, size, root } = checkpoint.checkpoint();
+        let hashes = |tile: Vec<_>| tile.into_iter().map(NodeHash::from_bytes).collect();
+        let partial = body.partial_tiles.into_iter().map(hashes).collect();
+        let tree = TreeBuilder::from_partial_tiles(*size, partial).ok()?;
+        let fits = tree.root() == *root
+            && state.size == *size
+            && state.origin.as_str() == origin.as_str()
+            && last_leaf(&tree).is_none_or(|leaf| leaf == NodeHash::from(state.last_leaf));
+        let events = body.events.into_iter();
+        let events = events.map(|(kind, count)| Some((Kind::from_number(kind)?, count)));
+        let found = Found {
+            events: events.collect::<Option<_>>()?,
+            signatures: body.signatures,
+            failures: restored(body.failures, *size)?,
+            not_understood: Listed::restore(body.not_understood)?,
+            unjudged: restored(body.unjudged, *size)?,
+            seal_missed: body.seal_missed,
+            failed_subjects: body.failed_subjects,
+        };
+        let audited_at_unix_seconds = body.audited_at_unix_seconds;
+        fits.then_some(Self { checkpoint, audited_at_unix_seconds, tree, found, state })
+    }
+
+    /// The checkpoint that was audited.
+    pub fn checkpoint(&self) -> &SignedCheckpoint {
+        &self.checkpoint
+    }
+
+    /// When that was, in seconds since 1970 by the auditor's clock.
+    pub fn audited_at_unix_seconds(&self) -> u64 {
+        self.audited_at_unix_seconds
+    }
+}
+
+/// The last leaf, where it is in a partial tile.
+fn last_leaf(tree: &TreeBuilder) -> Option<NodeHash> {
+    let ends_a_tile = tree.size() % TILE_WIDTH as u64 == 0;
+    let lowest = tree.partial_tiles().next().filter(|_| !ends_a_tile)?;
+    lowest.hashes.last().copied()
+}
+
+fn stored(found: &Listed<Failure>) -> Option<Counted<(EntryIndex, Violation)>> {
+    let entry = |failure: &Failure| match failure.at {
+        Spot::Entry(index) => Some((index, failure.violation.clone())),
+        Spot::File(_) => None,
+    };
+    let listed = found.first().iter().map(entry).collect::<Option<_>>()?;
+    Some((listed, found.count()))
+}
+
+fn restored(stored: Counted<(EntryIndex, Violation)>, size: u64) -> Option<Listed<Failure>> {
+    let (listed, count) = stored;
+    if listed.len() > LISTED_MAX || listed.iter().any(|(index, _)| *index >= size) {
+        return None;
+    }
+    let failure = |(index, violation)| Failure { at: Spot::Entry(index), violation };
+    Listed::restore((listed.into_iter().map(failure).collect(), count))
+}
