@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::audit_files::{self, Written};
 use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
@@ -15,11 +16,12 @@ use super::phrases::{HEADING, Phrases, number, styled};
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
 use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::date::UnixMs;
 use crate::model::ident::EntryIndex;
 use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
 use crate::model::violation::Code;
-use crate::verify::{self, CopyComparison, Options, Outcome, Progress, Report};
+use crate::verify::{self, CopyComparison, Options, Outcome, Progress, Report, Since};
 
 /// How many findings of a kind are shown to people; programs get all that are listed.
 const SHOWN_MAX: usize = 20;
@@ -33,6 +35,8 @@ pub struct Args {
     trust: Option<PathBuf>,
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    files: audit_files::Args,
 }
 
 /// The answer for programs.
@@ -54,6 +58,28 @@ struct Answer<'a> {
     failures: &'a [verify::Failure],
     not_understood: &'a [EntryIndex],
     differences: Option<&'a Summary>,
+    since: Option<Earlier>,
+    conflicts: Vec<Conflict>,
+    #[serde(flatten)]
+    written: Written,
+}
+
+/// What was known of the log.
+#[derive(Serialize)]
+struct Earlier {
+    size: u64,
+    /// The day of the audit that left a state.
+    audited_on: Option<String>,
+    /// Whether only the entries after it were replayed.
+    resumed: bool,
+}
+
+/// Two checkpoints that do not fit.
+#[derive(Serialize)]
+struct Conflict {
+    seen: String,
+    found: String,
+    root_then: Option<String>,
 }
 
 /// Audits a bundle, an unpacked folder or a ledger folder.
@@ -62,10 +88,24 @@ struct Answer<'a> {
 /// `audit/failed` with exit code 1, `audit/not-understood` with 2; the answer is printed before.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = args.trust.as_deref().map(read_trust).transpose()?;
+    let auditor = args.files.auditor(trust.as_ref(), ctx)?;
+    let since = args.files.since()?;
+    let mut earlier = earlier(&since);
     let started = Instant::now();
-    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), ctx))?;
+    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), since, ctx))?;
     let seconds = started.elapsed().as_secs_f64();
+    if let Some(earlier) = &mut earlier {
+        earlier.resumed = report.resumed_at > 0;
+    }
     let summary = report.state.as_ref().map(|state| Summary::of(state, AsOf::last_entry(state)));
+    let differences = summary.as_ref().map_or(0, |summary| summary.with_differences);
+    let written = args.files.write(&report, differences, auditor.as_ref(), ctx)?;
+    let mut text = page(ctx, &report, earlier.as_ref(), summary.as_ref(), seconds);
+    if let (true, Some(state)) = (args.list, &report.state) {
+        let phrases = Phrases { language: ctx.language, state };
+        text.push_str(&format!("\n{}", differing(&phrases)));
+    }
+    text.push_str(&written.lines(ctx));
     let checkpoint = report.checkpoint.as_ref();
     let answer = Answer {
         outcome: report.outcome(),
@@ -84,17 +124,35 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         failures: report.failures.first(),
         not_understood: report.not_understood.first(),
         differences: summary.as_ref(),
+        since: earlier,
+        conflicts: report.conflicts.iter().map(conflict).collect(),
+        written,
     };
-    let mut text = page(ctx, &report, summary.as_ref(), seconds);
-    if let (true, Some(state)) = (args.list, &report.state) {
-        let phrases = Phrases { language: ctx.language, state };
-        text.push_str(&format!("\n{}", differing(&phrases)));
-    }
     ctx.answer(&answer, &text)?;
     match report.outcome() {
         Outcome::Clean => Ok(()),
         Outcome::Failed => Err(Failure::refused("audit/failed")),
         Outcome::NotUnderstood => Err(Failure::new("audit/not-understood")),
+    }
+}
+
+fn earlier(since: &Since) -> Option<Earlier> {
+    let (size, audited_on) = match since {
+        Since::Nothing => return None,
+        Since::Checkpoint(seen) => (seen.checkpoint().size, None),
+        Since::State(state) => {
+            let at = UnixMs(state.audited_at_unix_seconds().saturating_mul(1000));
+            (state.checkpoint().checkpoint().size, Some(at.date(0).to_string()))
+        }
+    };
+    Some(Earlier { size, audited_on, resumed: false })
+}
+
+fn conflict(conflict: &verify::Conflict) -> Conflict {
+    Conflict {
+        seen: conflict.seen.to_string(),
+        found: conflict.found.to_string(),
+        root_then: conflict.root_then.map(|root| root.to_string()),
     }
 }
 
@@ -136,6 +194,7 @@ pub fn with_source<T>(
 fn audit(
     source: &dyn LogSource,
     trust: Option<&TrustFile>,
+    since: Since,
     ctx: &Context,
 ) -> Result<Report, Failure> {
     let bar = bar(ctx);
@@ -144,13 +203,19 @@ fn audit(
         bar.set_position(progress.done);
     };
     let options = Options { progress: Some(&progress), ..Options::default() };
-    let report = verify::audit(source, trust, &options)
+    let report = verify::audit_since(source, trust, since, &options)
         .map_err(|error| Failure::new(error.code()).or_say(error));
     bar.finish_and_clear();
     report
 }
 
-fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64) -> String {
+fn page(
+    ctx: &Context,
+    report: &Report,
+    earlier: Option<&Earlier>,
+    summary: Option<&Summary>,
+    seconds: f64,
+) -> String {
     let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
         ctx.say(&format!("audit.{key}"), places)
     };
@@ -188,11 +253,21 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
         CopyComparison::Damaged => line(say("copy-damaged", &[])),
         CopyComparison::NotCompared => {}
     }
-    let rate = report.entries as f64 / seconds.max(0.001);
+    if let Some(earlier) = earlier {
+        let day: &dyn std::fmt::Display = match &earlier.audited_on {
+            Some(day) => day,
+            None => &"",
+        };
+        let size = number(earlier.size);
+        line(say(since_word(report, earlier), &[("size", &size), ("day", day)]));
+    }
+    let replayed = report.entries - report.resumed_at;
+    let rate = replayed as f64 / seconds.max(0.001);
     line(say(
-        "checked",
+        if report.resumed_at > 0 { "checked-since" } else { "checked" },
         &[
             ("entries", &number(report.entries)),
+            ("new", &number(replayed)),
             ("signatures", &number(report.signatures)),
             ("gifts", &number(report.gifts())),
             ("parties", &number(report.parties())),
@@ -209,6 +284,19 @@ fn page(ctx: &Context, report: &Report, summary: Option<&Summary>, seconds: f64)
         page.push_str(&differences(&phrases, summary, report.outcome()));
     }
     page
+}
+
+/// How the log compares with what was seen of it before.
+fn since_word(report: &Report, earlier: &Earlier) -> &'static str {
+    let misfit = |finding: &verify::Failure| finding.violation.code == Code::SinceCheckpoint;
+    let is_short = report.entries < earlier.size;
+    match (report.failures.first().iter().any(misfit), earlier.resumed) {
+        (true, _) => "since-misfit",
+        (false, true) => "since-resumed",
+        (false, false) if is_short || report.state.is_none() => "since-unknown",
+        (false, false) if earlier.audited_on.is_some() => "since-anew",
+        (false, false) => "since-extends",
+    }
 }
 
 /// What the trust file has told.

@@ -6,6 +6,7 @@
 
 mod args;
 mod audit;
+mod audit_files;
 mod completions;
 mod context;
 mod correct;
