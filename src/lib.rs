@@ -14,6 +14,7 @@
 //! | [`bundle`] | the log as files: the regulator's zip, an unpacked folder |
 //! | [`verify`] | the auditor: everything derived again from bytes; uses nothing of the writer |
 //! | [`prove`] | proofs about single entries, from any source of a log |
+//! | [`mirror`] | a full copy of somebody else's log, audited before it is taken |
 //! | [`ledger`] | a ledger folder, open for reading |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
 //! | [`keyfile`], [`import`] | secret keys in files; published lists become events |
@@ -38,6 +39,7 @@ pub mod demo;
 pub mod import;
 pub mod keyfile;
 pub mod ledger;
+pub mod mirror;
 pub mod model;
 pub mod prove;
 pub mod store;

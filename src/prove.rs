@@ -6,10 +6,16 @@
 use thiserror::Error;
 
 use crate::bundle::{LogSource, SourceError};
+use crate::model::audited::SignedStatement;
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint, SignedCheckpointError};
 use crate::model::hash::{HASH_LEN, NodeHash, leaf_hash};
 use crate::model::ident::EntryIndex;
-use crate::model::merkle::{ProofError, ProveError, TileNodeError, TileNodes, inclusion_proof};
+use crate::model::merkle::{
+    ProofError, ProveError, TileNodeError, TileNodes, consistency_proof, inclusion_proof,
+    shown_proof,
+};
+use crate::model::proof_file::{About, AuditShown, MakeError, Maker, ProofFile, ProofSource};
+use crate::model::state::State;
 use crate::model::tile::{EntriesMalformed, EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::tlog_proof::{TlogProof, TlogProofError};
 
@@ -84,30 +90,90 @@ pub fn prove_entry(
     if size > layout.size() || *origin != own.checkpoint().origin {
         return Err(NoProof::OtherLog(under.checkpoint().clone()));
     }
-    let width = u64::from(TILE_WIDTH);
-    let no_such_entry = NoProof::NoSuchEntry { index, size };
-    let bundle = layout.bundle(index / width).filter(|_| index < size).ok_or(no_such_entry)?;
-    let bytes = source.entries(&bundle)?;
-    let mut entries = EntryBundle::parse(&bytes, &bundle)?.entries();
-    let entry = entries.nth((index % width) as usize).expect("the bundle is as wide as its name");
-    let path = inclusion_proof(
-        index,
-        size,
-        &TileNodes::new(|level, index| {
-            let tile = layout.tile(level, index).expect("a proof needs complete subtrees only");
-            let bytes = source.tile(&tile)?;
-            let (hashes, _) = bytes.as_chunks::<HASH_LEN>();
-            Ok(hashes.iter().copied().map(NodeHash::from_bytes).collect::<Vec<_>>())
-        }),
-    );
-    let path = path.map_err(|error| match error {
+    let files = LogFiles { source, layout, checkpoint: &under };
+    let entry = files.entry(index)?;
+    let nodes = TileNodes::new(|level, index| files.tile(level, index));
+    let path = inclusion_proof(index, size, &nodes).map_err(prove_failed)?;
+    let proof = TlogProof::new(index, path, under.clone())?;
+    proof.verify_path(&leaf_hash(&entry))?;
+    Ok(ProvenEntry { entry, proof })
+}
+
+/// A log in files, under a checkpoint: its own, or one of fewer entries.
+pub struct LogFiles<'a> {
+    source: &'a dyn LogSource,
+    layout: TileLayout,
+    checkpoint: &'a SignedCheckpoint,
+}
+
+impl<'a> LogFiles<'a> {
+    /// The files of a log, with its own checkpoint.
+    pub fn new(source: &'a dyn LogSource, checkpoint: &'a SignedCheckpoint) -> Self {
+        Self { source, layout: TileLayout::of_size(checkpoint.checkpoint().size), checkpoint }
+    }
+
+    /// A proof about a gift, or that there is none of an id, under the newest seal, with what
+    /// auditors say. `state` is what follows from the entries.
+    ///
+    /// # Errors
+    /// [`MakeError`].
+    pub fn prove(
+        &self,
+        state: &State,
+        about: About,
+        statements: &[SignedStatement],
+    ) -> Result<ProofFile, MakeError<NoProof>> {
+        let size = self.checkpoint.checkpoint().size;
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        let shown = |signed: &SignedStatement| {
+            let then = signed.statement().checkpoint.size;
+            let consistency = consistency_proof(then, size, &nodes).map_err(prove_failed)?;
+            Ok(AuditShown { note: signed.to_string().into_bytes(), consistency })
+        };
+        let audits: Result<_, NoProof> = statements.iter().map(shown).collect();
+        let audits = audits.map_err(MakeError::Source)?;
+        let checkpoint = self.checkpoint;
+        Maker { state, source: self, checkpoint, sealed: true, audits }.make(about)
+    }
+
+    fn tile(&self, level: u8, index: u64) -> Result<Vec<NodeHash>, SourceError> {
+        let tile = self.layout.tile(level, index).expect("proofs need complete subtrees only");
+        let bytes = self.source.tile(&tile)?;
+        let (hashes, _) = bytes.as_chunks::<HASH_LEN>();
+        Ok(hashes.iter().copied().map(NodeHash::from_bytes).collect())
+    }
+}
+
+impl ProofSource for LogFiles<'_> {
+    type Error = NoProof;
+
+    fn entry(&self, index: EntryIndex) -> Result<Vec<u8>, NoProof> {
+        let (width, size) = (u64::from(TILE_WIDTH), self.checkpoint.checkpoint().size);
+        let no_such_entry = NoProof::NoSuchEntry { index, size };
+        let bundle = self.layout.bundle(index / width).filter(|_| index < size);
+        let bundle = bundle.ok_or(no_such_entry)?;
+        let bytes = self.source.entries(&bundle)?;
+        let mut entries = EntryBundle::parse(&bytes, &bundle)?.entries();
+        let entry = entries.nth((index % width) as usize);
+        Ok(entry.expect("the bundle is as wide as its name").to_vec())
+    }
+
+    fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, NoProof> {
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        shown_proof(indexes, size, &nodes).map_err(node_failed)
+    }
+}
+
+fn prove_failed(error: ProveError<TileNodeError<SourceError>>) -> NoProof {
+    match error {
         ProveError::Range(range) => NoProof::Misfit(range.into()),
-        ProveError::Source(TileNodeError::Read(error)) => NoProof::Source(error),
-        ProveError::Source(TileNodeError::TooNarrow { level, index, .. }) => {
-            NoProof::ShortTile { level, index }
-        }
-    })?;
-    let proof = TlogProof::new(index, path, under)?;
-    proof.verify_path(&leaf_hash(entry))?;
-    Ok(ProvenEntry { entry: entry.to_vec(), proof })
+        ProveError::Source(error) => node_failed(error),
+    }
+}
+
+fn node_failed(error: TileNodeError<SourceError>) -> NoProof {
+    match error {
+        TileNodeError::Read(error) => NoProof::Source(error),
+        TileNodeError::TooNarrow { level, index, .. } => NoProof::ShortTile { level, index },
+    }
 }

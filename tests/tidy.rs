@@ -42,6 +42,7 @@ fn every_room_uses_only_the_rooms_below_it() {
         ("store/", &["store", "model"]),
         ("verify/", &["verify", "bundle", "model"]),
         ("prove.rs", &["prove", "bundle", "model"]),
+        ("mirror/", &["mirror", "verify", "bundle", "model"]),
         ("keyfile.rs", &["keyfile", "model"]),
         ("ledger/", &["ledger", "store", "bundle", "model"]),
         ("writer/", &["writer", "ledger", "store", "bundle", "model"]),

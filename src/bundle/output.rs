@@ -114,15 +114,23 @@ fn refuse_existing(target: &Path, existing: Existing) -> io::Result<()> {
     }
 }
 
-#[cfg(unix)]
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Brings the names in a folder to disk.
+///
+/// # Errors
+/// If the system fails.
+#[cfg(unix)]
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Elsewhere a folder cannot be opened for this; the system orders its own metadata.
 #[cfg(not(unix))]
-fn sync_folder_of(_path: &Path) -> io::Result<()> {
+pub fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -15,8 +15,8 @@ use super::failure::Failure;
 use super::locales::Language;
 use super::{
     audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
-    import, init, key, list, lookup, need, party, prove, recall, receive, root, seal, shipment,
-    stock, verify,
+    import, init, key, list, lookup, mirror, need, party, prove, recall, receive, root, seal,
+    shipment, stock, verify,
 };
 use crate::model::encoding::Malformed;
 
@@ -82,6 +82,8 @@ pub enum Command {
     Verify(verify::Args),
     /// A seal over everything.
     Seal,
+    /// A full copy of somebody else's ledger.
+    Mirror(mirror::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
     /// A published list.
@@ -171,6 +173,7 @@ impl Command {
             Self::Audit(args) => audit::run(args, ctx),
             Self::Prove(args) => prove::run(args, ctx),
             Self::Verify(args) => verify::run(args, ctx),
+            Self::Mirror(args) => mirror::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
             Self::Import(args) => import::run(args, ctx),
             Self::Demo(args) => demo::run(args, ctx),

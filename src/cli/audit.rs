@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::audit_files::{self, Written};
+use super::audit_files::{FileArgs, Written};
 use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long)]
     list: bool,
     #[command(flatten)]
-    files: audit_files::Args,
+    files: FileArgs,
 }
 
 /// The answer for programs.
@@ -191,7 +191,11 @@ pub fn with_source<T>(
     use_it(&LogFolder::new(path))
 }
 
-fn audit(
+/// Audits, and shows how far it is.
+///
+/// # Errors
+/// When the audit could not be run.
+pub fn audit(
     source: &dyn LogSource,
     trust: Option<&TrustFile>,
     since: Since,

@@ -29,7 +29,7 @@ const ZIP: &[u8] = b"PK";
 
 /// What `audit` is told of files beside the log.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Args {
+pub struct FileArgs {
     #[arg(long, value_name = "OLD")]
     since: Option<PathBuf>,
     #[arg(long, value_name = "HEX", requires = "since")]
@@ -63,7 +63,7 @@ pub struct Written {
     auditor: Option<String>,
 }
 
-impl Args {
+impl FileArgs {
     /// What is known of the log: a state to go on from, or the checkpoint of an older copy.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::book::Book;
 use super::context::Context;
 use super::failure::Failure;
 use super::gift_page::{Step, journey, page};
@@ -11,7 +12,6 @@ use super::init::check_output;
 use super::phrases::{Phrases, number, wrapped};
 use super::prove::write;
 use super::{proof, qr, words};
-use crate::ledger::Ledger;
 use crate::model::event::Document;
 use crate::model::ident::GiftId;
 use crate::model::proof_file::About;
@@ -61,7 +61,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     for path in args.qr_svg.iter().chain(&args.proof) {
         check_output(path)?;
     }
-    let ledger = ctx.open()?;
+    let ledger = Book::open(ctx)?;
     let gifts = find(args, &ledger);
     if let Some(path) = &args.proof {
         let about = match (&gifts, &args.gift) {
@@ -81,8 +81,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let as_of = AsOf::last_entry(ledger.state());
     for gift in &gifts {
         let verdict = Verdict::of(ledger.state(), gift, as_of);
-        let recorded = |index| ledger.log().recorded(index).map_err(Failure::from);
-        let journey = journey(ledger.state(), gift, recorded)?;
+        let journey = journey(ledger.state(), gift, |index| ledger.recorded(index))?;
         let words = Phrases { language: ctx.language, state: ledger.state() };
         let mut page = page(&words, gift, &verdict, &journey) + &footing(&words, &ledger, &verdict);
         if args.qr {
@@ -119,7 +118,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     Err(Failure::not_as_expected("lookup/not-as-expected").with("expected", expected))
 }
 
-fn find<'l>(args: &Args, ledger: &'l Ledger) -> Result<Vec<&'l Gift>, Failure> {
+fn find<'l>(args: &Args, ledger: &'l Book) -> Result<Vec<&'l Gift>, Failure> {
     let state = ledger.state();
     let found: Vec<&Gift> = match (&args.gift, &args.document) {
         (Some(id), _) => state.gift_by_id(id).into_iter().collect(),
@@ -139,7 +138,7 @@ fn find<'l>(args: &Args, ledger: &'l Ledger) -> Result<Vec<&'l Gift>, Failure> {
 }
 
 /// How far the answer can be trusted.
-fn footing(words: &Phrases, ledger: &Ledger, verdict: &Verdict) -> String {
+fn footing(words: &Phrases, ledger: &Book, verdict: &Verdict) -> String {
     let checkpoint = ledger.checkpoint().checkpoint();
     let root = checkpoint.root.to_string();
     let level = words.say(

@@ -7,6 +7,7 @@
 mod args;
 mod audit;
 mod audit_files;
+mod book;
 mod completions;
 mod context;
 mod correct;
@@ -30,6 +31,7 @@ mod keyring;
 mod list;
 pub mod locales;
 mod lookup;
+mod mirror;
 mod need;
 mod party;
 mod phrases;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::book::Book;
 use super::context::Context;
 use super::failure::{Failure, read_file};
 use super::gift_page::{Step, journey, page};
 use super::phrases::{Phrases, number, wrapped};
-use crate::ledger::{Ledger, ProveError};
 use crate::model::audited::SignedStatement;
 use crate::model::date::UnixMs;
 use crate::model::ident::{EntryIndex, GiftId};
@@ -75,14 +75,14 @@ struct Broken<'a> {
 /// When it cannot be made or written.
 pub fn write(
     ctx: &Context,
-    ledger: &Ledger,
+    ledger: &Book,
     about: About,
     path: &Path,
     statements: &[PathBuf],
 ) -> Result<(), Failure> {
     let statements: Result<Vec<_>, Failure> =
         statements.iter().map(|path| read_statement(path)).collect();
-    let proof = ledger.prove(about, &statements?).map_err(unproven)?;
+    let proof = ledger.prove(about, &statements?)?;
     let bytes = proof.to_bytes();
     super::prove::write(path, &bytes)?;
     let len = number(bytes.len());
@@ -102,13 +102,6 @@ fn read_statement(path: &Path) -> Result<SignedStatement, Failure> {
         let failure = Failure::new("audit-statement/malformed").with("path", path.display());
         failure.or_say(error)
     })
-}
-
-fn unproven(error: ProveError) -> Failure {
-    match (error.code(), error) {
-        (_, ProveError::Source(error)) => error.into(),
-        (code, error) => Failure::refused(code.unwrap_or_default()).or_say(error),
-    }
 }
 
 /// Checks a proof file, and shows what it proves.

@@ -40,13 +40,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     }
     let under = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
     let proven = with_source(ctx.ledger_dir()?, |source| {
-        prove_entry(source, args.index, under).map_err(|error| match &error {
-            NoProof::NoSuchEntry { index, size } => {
-                Failure::new(error.code()).with("index", index).with("size", size)
-            }
-            NoProof::Source(_) => Failure::new(error.code()).or_say(error),
-            _ => Failure::refused(error.code()).or_say(error),
-        })
+        prove_entry(source, args.index, under).map_err(Failure::from)
     })?;
     let proof = proven.proof.to_string();
     if let Some(path) = &args.entry {
@@ -68,6 +62,18 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let places: [(&str, &dyn std::fmt::Display); 3] =
         [("index", &args.index), ("size", &size), ("path", &path.display())];
     ctx.answer(&answer, &(ctx.say("done.proven", &places) + "\n"))
+}
+
+impl From<NoProof> for Failure {
+    fn from(error: NoProof) -> Self {
+        match &error {
+            NoProof::NoSuchEntry { index, size } => {
+                Self::new(error.code()).with("index", index).with("size", size)
+            }
+            NoProof::Source(_) => Self::new(error.code()).or_say(error),
+            _ => Self::refused(error.code()).or_say(error),
+        }
+    }
 }
 
 fn read_checkpoint(path: &Path) -> Result<SignedCheckpoint, Failure> {

@@ -17,14 +17,18 @@ use bincode::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::AuditError;
+use super::past::{OldTree, Past};
 use super::report::{Failure, LISTED_MAX, Listed, Report, Spot};
+use crate::bundle::LogSource;
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::model::derived;
 use crate::model::event::Kind;
-use crate::model::hash::{Digest32, HASH_LEN, NodeHash, SubjectHash};
+use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
-use crate::model::state::State;
+use crate::model::state::{History, Recorded, State};
+use crate::model::tile::TileLayout;
 use crate::model::violation::{Code, Violation};
 
 /// With what every state begins.
@@ -140,6 +144,16 @@ impl AuditState {
         Some((bytes, hash))
     }
 
+    /// As what [`Self::encode`] writes and [`Self::open`] reads, without the bytes between.
+    pub fn of(report: Report, audited_at_unix_seconds: u64) -> Option<Self> {
+        let end = report.end?;
+        if report.failures.count() != end.found.failures.count() {
+            return None;
+        }
+        let (checkpoint, state) = (report.signed_checkpoint?, report.state?);
+        Some(Self { checkpoint, audited_at_unix_seconds, tree: end.tree, found: end.found, state })
+    }
+
     /// Whether bytes begin as a state does.
     pub fn is_state(bytes: &[u8]) -> bool {
         bytes.starts_with(CONTEXT)
@@ -193,6 +207,32 @@ impl AuditState {
     /// The checkpoint that was audited.
     pub fn checkpoint(&self) -> &SignedCheckpoint {
         &self.checkpoint
+    }
+
+    /// The leaf hash of entry 0.
+    pub fn genesis(&self) -> LeafHash {
+        self.state.genesis
+    }
+
+    /// What follows from the entries.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// An entry of the audited log, read again from where it was read then.
+    ///
+    /// # Errors
+    /// [`AuditError`] if it cannot be had, or is not what it was.
+    pub fn recorded(
+        &self,
+        source: &dyn LogSource,
+        index: EntryIndex,
+    ) -> Result<Option<Recorded>, AuditError> {
+        let layout = TileLayout::of_size(self.tree.size());
+        let old = OldTree::new(source, &self.tree);
+        let past = Past::new(source, layout, self.genesis(), old);
+        let recorded = past.event(index);
+        past.take_fault().map_or(Ok(recorded), Err)
     }
 
     /// When that was, in seconds since 1970 by the auditor's clock.
