@@ -2,7 +2,7 @@
 //! log as it was seen, the state to go on from, the auditor's statement.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use super::audit::with_source;
 use super::context::{Context, now};
-use super::failure::{Failure, file_failed, read_file, write_failed};
+use super::failure::{Failure, file_failed, read_file};
 use super::keyring;
+use super::prove::write;
+use crate::bundle::SourceError;
 use crate::bundle::layout::CHECKPOINT_LEN_MAX;
-use crate::bundle::{Existing, OutputFile};
 use crate::model::audited::AuditStatement;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::hash::Digest32;
@@ -87,8 +88,7 @@ impl FileArgs {
             read_file(path, CHECKPOINT_LEN_MAX)?
         } else {
             with_source(path, |source| {
-                let failed =
-                    |error: crate::bundle::SourceError| Failure::new(error.code()).or_say(error);
+                let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
                 source.checkpoint().map_err(failed)
             })?
         };
@@ -140,7 +140,7 @@ impl FileArgs {
         if let Some(path) = &self.save_state {
             match AuditState::encode(report, at) {
                 Some((bytes, hash)) => {
-                    write_new(path, &bytes)?;
+                    write(path, &bytes)?;
                     written.state = Some(path.clone());
                     written.state_sha256 = Some(hash.to_string());
                 }
@@ -155,7 +155,7 @@ impl FileArgs {
                         AuditStatement { checkpoint, differences, audited_at_unix_seconds: at };
                     let signed = statement.sign(name, key);
                     let signed = signed.map_err(|_| Failure::new("audit/auditor-name"))?;
-                    write_new(path, signed.to_string().as_bytes())?;
+                    write(path, signed.to_string().as_bytes())?;
                     let public = VerifierKey::of_signer(name.clone(), KeyKind::Ed25519, key);
                     written.statement = Some(path.clone());
                     written.auditor = Some(public.to_string());
@@ -191,13 +191,4 @@ fn start_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     read.map_err(|error| file_failed(path, &error))?;
     Ok(start)
-}
-
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let write = || -> std::io::Result<()> {
-        let mut file = OutputFile::create(path, Existing::Refuse)?;
-        file.write_all(bytes)?;
-        file.commit()
-    };
-    write().map_err(|error| write_failed(path, &error))
 }

@@ -14,7 +14,7 @@ use crate::model::ident::EntryIndex;
 use crate::model::proof_file::{About, MakeError, ProofFile};
 use crate::model::state::{Recorded, State};
 use crate::prove::LogFiles;
-use crate::verify::{AuditState, Outcome, Since};
+use crate::verify::{AuditError, AuditState, Outcome, Since};
 
 /// A ledger, open for reading.
 pub enum Book {
@@ -78,8 +78,7 @@ impl Book {
         match self {
             Self::Ledger(ledger) => Ok(ledger.log().recorded(index)?),
             Self::Copy { path, state } => with_source(path, |source| {
-                let failed =
-                    |error: crate::verify::AuditError| Failure::new(error.code()).or_say(error);
+                let failed = |error: AuditError| Failure::new(error.code()).or_say(error);
                 let recorded = state.recorded(source, index).map_err(failed)?;
                 recorded.ok_or_else(|| Failure::refused("entry/malformed"))
             }),

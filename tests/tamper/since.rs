@@ -104,6 +104,25 @@ fn what_is_not_understood_stays_so_for_whoever_goes_on() {
     assert_eq!(whole.unjudged.first()[0].at, Spot::Entry(broken as u64));
 }
 
+#[test]
+fn a_missed_seal_is_reported_once_by_whoever_goes_on() {
+    let mut world = World::under(Rules { seal_entries: 6, ..rules() });
+    for (name, role) in CAST {
+        world.enrol(name, *role, if role.is_vouched() { 2 } else { 0 });
+    }
+    journey(&mut world, 1);
+    let seal = world.state.seal_statement();
+    world.accept(world.draft(seal, &[(Capacity::Operator, "operator")]));
+    (2..5).for_each(|number| _ = journey(&mut world, number));
+    let entries = Forge::of(&world).entries();
+    let whole = assert_splits_do_not_matter(&entries, 1..=entries.len());
+    // Six entries after nothing, and six after the seal, which is the fourteenth.
+    let missed: Vec<(Spot, Code)> =
+        whole.failures.first().iter().map(|f| (f.at, f.violation.code)).collect();
+    let at = |index| (Spot::Entry(index), Code::SealMissed);
+    assert_eq!(missed, [at(6), at(20)]);
+}
+
 /// More than a bundle, with rules that look far back, and another operator key on the way.
 fn long_world() -> World {
     let mut world = World::new();
