@@ -127,15 +127,21 @@ fn an_auditor_signs_what_was_clean() {
     assert_eq!(statement.checkpoint.size, report["size"]);
     assert_eq!(statement.checkpoint.root.to_string(), report["root"].as_str().unwrap());
     assert_eq!(statement.differences, report["differences"]["with_differences"]);
+    desk.refused("office", "verify clean.note --trust my.trust", "verify/unknown-auditor", 2);
     // The line that the answer tells makes it count.
-    let line = format!("auditor {}\n\n", report["auditor"].as_str().unwrap());
-    let trust = fs::read_to_string(office.join("my.trust")).unwrap().replacen(
-        "\n\n",
-        &("\n".to_owned() + &line),
-        1,
-    );
-    let trust = TrustFile::parse(trust.as_bytes()).unwrap();
-    assert_eq!(signed.verify(trust.auditors()).unwrap().len(), 1);
+    let line = format!("\nauditor {}\n\n", report["auditor"].as_str().unwrap());
+    let trust = fs::read_to_string(office.join("my.trust")).unwrap().replacen("\n\n", &line, 1);
+    assert_eq!(TrustFile::parse(trust.as_bytes()).unwrap().auditors().len(), 1);
+    fs::write(office.join("our.trust"), trust).unwrap();
+    let verified = desk.json("office", "verify clean.note --trust our.trust");
+    assert_eq!(verified["auditors"][0], "audit.example/office");
+    assert_eq!((&verified["size"], &verified["root"]), (&report["size"], &report["root"]));
+    let page = desk.run("office", "verify clean.note --trust our.trust");
+    assert!(page.contains("audit.example/office audited the ledger ledger.example/test"), "{page}");
+    let text = fs::read_to_string(office.join("clean.note")).unwrap();
+    fs::write(office.join("forged.note"), text.replacen("\n6\n", "\n7\n", 1)).unwrap();
+    let forged = "verify forged.note --trust our.trust";
+    desk.refused("office", forged, "note/signature-invalid", 1);
 
     // Nobody states what failed, what was not held against a trust file, or under another's key.
     let other = sign.replace("clean.note", "failed.note");
@@ -182,6 +188,27 @@ fn a_mirror_serves_donors_and_auditors() {
     let told = desk.refused("office", "mirror old.zip copy --once", "mirror/rolled-back", 1);
     assert!(told.contains("has 5 entries, the mirror 7"), "{told}");
     assert_eq!(fs::read_dir(desk.path("office").join("copy/evidence")).unwrap().count(), 2);
+    // It waits for what is new, as long as it is let.
+    let mut follower = desk.command("office", &words("mirror more.zip other --every 1 --quiet"));
+    let mut follower = follower.stdout(std::process::Stdio::null()).spawn().unwrap();
+    for size in [7, 8] {
+        desk.run("office", "export more.zip --replace");
+        let path = desk.path("office").join("other/checkpoint");
+        let has = || fs::read_to_string(&path).is_ok_and(|c| c.contains(&format!("\n{size}\n")));
+        let mut waited = 0;
+        while !has() {
+            assert!(waited < 600, "nothing was taken in a minute");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            waited += 1;
+        }
+        if size == 7 {
+            desk.refused("office", "mirror old.zip other --once", "mirror/locked", 2);
+            desk.donate();
+        }
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    assert_eq!(desk.json("office", "audit other")["size"], 8);
     desk.refused("office", "mirror new.zip ledger --once", "mirror/occupied", 2);
     desk.refused("office", "mirror nothing.zip copy --once", "file/not-found", 2);
 }

@@ -46,6 +46,7 @@ mod shipment;
 mod signing;
 mod stock;
 mod verify;
+mod verify_audited;
 mod words;
 
 use std::cell::{Cell, OnceCell};

@@ -13,6 +13,8 @@ use super::audit::read_trust;
 use super::context::Context;
 use super::failure::{Failure, file_failed, read_file};
 use super::phrases::{number, styled, wrapped};
+use super::verify_audited::audited;
+use crate::model::audited::AUDIT_STATEMENT_LINE;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::ident::EntryIndex;
@@ -45,6 +47,7 @@ enum Form {
     ProofFile,
     TlogProof,
     Checkpoint,
+    AuditStatement,
 }
 
 impl Form {
@@ -63,6 +66,8 @@ impl Form {
             Some(Self::ProofFile)
         } else if begins(TLOG_PROOF_LINE) {
             Some(Self::TlogProof)
+        } else if begins(AUDIT_STATEMENT_LINE) {
+            Some(Self::AuditStatement)
         } else {
             signed().then_some(Self::Checkpoint)
         }
@@ -80,6 +85,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         Some(Form::ProofFile) => super::proof::verify(ctx, &bytes, &args.trust()?),
         Some(Form::TlogProof) => tlog_proof(&bytes, args, ctx),
         Some(Form::Checkpoint) => checkpoint(&bytes, args, ctx),
+        Some(Form::AuditStatement) => audited(&bytes, &args.trust()?, ctx),
         None => Err(Failure::new("verify/unknown-form")),
     }
 }
@@ -211,13 +217,14 @@ fn seen(ctx: &Context, note: &SignedCheckpoint, cosigned: &[Cosigned]) -> String
     text
 }
 
-fn page(ctx: &Context, headline: &str, rest: &str, limit: &str) -> String {
+/// The headline, what it rests on, and what it does not prove.
+pub fn page(ctx: &Context, headline: &str, rest: &str, limit: &str) -> String {
     let headline = styled(AnsiColor::Green.on_default().bold(), headline);
     format!("{headline}\n{rest}\n{}\n", wrapped(&ctx.say(limit, &[])).join("\n"))
 }
 
 /// A moment in UTC; the bare seconds beyond the year 9999.
-fn moment(time: CosignatureTime) -> String {
+pub fn moment(time: CosignatureTime) -> String {
     let seconds = time.unix_seconds();
     let stamp = i64::try_from(seconds).ok().and_then(|s| jiff::Timestamp::from_second(s).ok());
     stamp.map_or_else(|| seconds.to_string(), |stamp| stamp.to_string())
@@ -231,6 +238,7 @@ mod tests {
     fn forms_are_known_by_how_they_begin() {
         assert_eq!(Form::of(b"c2sp.org/tlog-proof@v1\n"), Some(Form::TlogProof));
         assert_eq!(Form::of(b"c2sp.org/tlog-proof@v10\n"), None);
+        assert_eq!(Form::of(b"giftproof audit statement v1\n"), Some(Form::AuditStatement));
         assert_eq!(Form::of("a\n1\nb\n\n\u{2014} a b\n".as_bytes()), Some(Form::Checkpoint));
         let trust = "giftproof-trust/v1\n\nquorum none\n\na\n1\nb\n\n\u{2014} a b\n";
         for unknown in ["", trust, "PK\x03\x04", "a\n\n- a b\n"] {

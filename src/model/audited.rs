@@ -23,14 +23,15 @@ use thiserror::Error;
 use super::checkpoint::{Checkpoint, parse_decimal};
 use super::note::{KeyKind, KeyName, Note, NoteError, NoteSignature, NoteVerifyError, VerifierKey};
 
-const FIRST_LINE: &str = "giftproof audit statement v1";
+/// The first line of every statement, by which it is known.
+pub const AUDIT_STATEMENT_LINE: &str = "giftproof audit statement v1";
 const OUTCOME: &str = "clean";
 
 /// A text that is no audit statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AuditStatementError {
     /// `audit-statement/version`: the first line is not that of a statement of a known version.
-    #[error("the first line is not {FIRST_LINE}")]
+    #[error("the first line is not {AUDIT_STATEMENT_LINE}")]
     Version,
     /// `audit-statement/structure`: not seven lines, each with a line feed.
     #[error("an audit statement has seven lines")]
@@ -78,7 +79,7 @@ impl AuditStatement {
     /// [`AuditStatementError`], the first that applies, in the order of its variants.
     pub fn parse(text: &str) -> Result<Self, AuditStatementError> {
         let (first, rest) = text.split_once('\n').ok_or(AuditStatementError::Version)?;
-        if first != FIRST_LINE {
+        if first != AUDIT_STATEMENT_LINE {
             return Err(AuditStatementError::Version);
         }
         let lines = rest.strip_suffix('\n').ok_or(AuditStatementError::Structure)?;
@@ -115,7 +116,7 @@ impl fmt::Display for AuditStatement {
     /// The seven lines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { checkpoint, differences, audited_at_unix_seconds } = self;
-        write!(f, "{FIRST_LINE}\n{checkpoint}{OUTCOME}\n{differences}\n")?;
+        write!(f, "{AUDIT_STATEMENT_LINE}\n{checkpoint}{OUTCOME}\n{differences}\n")?;
         writeln!(f, "{audited_at_unix_seconds}")
     }
 }
@@ -281,6 +282,16 @@ mod tests {
             let forged = SignedStatement::parse(forged.as_bytes()).unwrap();
             let error = forged.verify(std::slice::from_ref(&public)).unwrap_err();
             assert_eq!(error.code(), "note/signature-invalid");
+        }
+        // No bit of it can be another one and still count.
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone().into_bytes();
+            changed[at] ^= 1 << (at % 8);
+            let read = SignedStatement::parse(&changed);
+            let counts = read.is_ok_and(|read| {
+                read.verify(std::slice::from_ref(&public)).is_ok_and(|by| !by.is_empty())
+            });
+            assert!(!counts, "byte {at}");
         }
         let both = SignedStatement::parse((bytes.clone() + &moved).as_bytes()).unwrap();
         let known = [other.clone(), public.clone()];

@@ -27,6 +27,9 @@ const TILES_KEPT: usize = 256;
 
 const WIDTH: u64 = TILE_WIDTH as u64;
 
+/// Level and index of a full tile, and its hashes.
+type FullTile = ((u8, u64), Vec<NodeHash>);
+
 /// The tree that an earlier audit ended with, read from the source's tiles and checked.
 pub(super) struct OldTree<'a> {
     source: &'a dyn LogSource,
@@ -34,7 +37,7 @@ pub(super) struct OldTree<'a> {
     /// The hashes of the partial tile of each level.
     edge: Vec<Vec<NodeHash>>,
     /// The full tiles that were asked for last, oldest first.
-    tiles: RefCell<VecDeque<((u8, u64), Vec<NodeHash>)>>,
+    tiles: RefCell<VecDeque<FullTile>>,
 }
 
 impl<'a> OldTree<'a> {

@@ -243,7 +243,7 @@ impl AuditState {
 
 /// The last leaf, where it is in a partial tile.
 fn last_leaf(tree: &TreeBuilder) -> Option<NodeHash> {
-    let ends_a_tile = tree.size() % TILE_WIDTH as u64 == 0;
+    let ends_a_tile = tree.size().is_multiple_of(TILE_WIDTH as u64);
     let lowest = tree.partial_tiles().next().filter(|_| !ends_a_tile)?;
     lowest.hashes.last().copied()
 }
