@@ -249,6 +249,20 @@ impl SignedCheckpoint {
         Ok(Self { note: self.note.with_signature(cosignature)?, ..self })
     }
 
+    /// Puts a signature line below; one of the same key, by name and id, goes. Whether the line
+    /// holds is not checked.
+    ///
+    /// # Errors
+    /// [`NoteError`] if the note grows above its limits.
+    pub fn with_signature(self, signature: NoteSignature) -> Result<Self, NoteError> {
+        let of_another = |line: &&NoteSignature| {
+            line.key_id() != signature.key_id() || line.key_name() != signature.key_name()
+        };
+        let mut lines: Vec<_> = self.note.signatures().iter().filter(of_another).cloned().collect();
+        lines.push(signature);
+        Ok(Self { note: Note::new(self.note.text().to_owned(), lines)?, ..self })
+    }
+
     /// Checks the log's signature and those of all known witnesses; returns the witnesses'
     /// cosignatures, in the order of the lines, for a policy to judge.
     ///

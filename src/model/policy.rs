@@ -16,13 +16,19 @@
 //! UTF-8, a log's key is of type 0x01 and a witness's of 0x04, one public key stands on one line
 //! only whatever it is for, and a threshold has no leading zero.
 
+mod edit;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use thiserror::Error;
 
 use super::checkpoint::{CheckpointVerifyError, SignedCheckpoint, parse_decimal};
-use super::note::{CosignatureTime, KeyKind, Verified, VerifierKey, VerifierKeyError};
+use super::note::{
+    CosignatureTime, KeyKind, NoteVerifyError, Verified, VerifierKey, VerifierKeyError,
+};
+
+pub use edit::Quorum;
 
 /// The longest policy that is read, in bytes.
 pub const POLICY_LEN_MAX: usize = 65_536;
@@ -150,7 +156,7 @@ impl PolicyError {
     }
 }
 
-/// A witness of the trust file's policy, and when it cosigned the checkpoint.
+/// A witness of a policy, and when it cosigned a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cosigned {
     /// The witness's name in the policy.
@@ -228,11 +234,42 @@ impl Policy {
         log: &VerifierKey,
     ) -> Result<Vec<Cosigned>, CheckpointVerifyError> {
         let verified = checkpoint.verify(log, self.witnesses().map(|(_, key)| key))?;
-        let by = |verified: &Verified<'_>| {
-            let witness = self.witness_name(verified.key)?.to_owned();
-            Some(Cosigned { witness, time: verified.time? })
+        Ok(verified.iter().filter_map(|verified| self.by(verified)).collect())
+    }
+
+    /// Where a witness is asked for cosignatures, if the policy says so.
+    pub fn witness_url(&self, name: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| match line {
+            Line::Witness { name: found, url, .. } if found == name => url.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// Who of the witnesses has cosigned a checkpoint, and when, in the order of its lines. The
+    /// log's own signature is not looked at.
+    ///
+    /// # Errors
+    /// [`NoteVerifyError`]: one wrong signature of a known witness refuses the whole note.
+    pub fn cosignatures(
+        &self,
+        checkpoint: &SignedCheckpoint,
+    ) -> Result<Vec<Cosigned>, NoteVerifyError> {
+        let known: Vec<&VerifierKey> = self.witnesses().map(|(_, key)| key).collect();
+        let verified = match checkpoint.note().verify(&known) {
+            Err(NoteVerifyError::NoKnownSignature) => Vec::new(),
+            verified => verified?,
         };
-        Ok(verified.iter().filter_map(by).collect())
+        Ok(verified.iter().filter_map(|verified| self.by(verified)).collect())
+    }
+
+    fn by(&self, verified: &Verified<'_>) -> Option<Cosigned> {
+        let witness = self.witness_name(verified.key)?.to_owned();
+        Some(Cosigned { witness, time: verified.time? })
+    }
+
+    /// Whether those who have cosigned reach the quorum.
+    pub fn accepts(&self, cosigned: &[Cosigned]) -> bool {
+        self.is_satisfied_by(&cosigned.iter().map(|by| by.witness.as_str()).collect())
     }
 
     /// Whether the quorum is reached when the witnesses of these names, and no others, have
