@@ -16,6 +16,7 @@
 //! | [`prove`] | proofs about single entries, from any source of a log |
 //! | [`mirror`] | a full copy of somebody else's log, audited before it is taken |
 //! | [`ledger`] | a ledger folder, open for reading |
+//! | [`cosign`] | asks witnesses for cosignatures on what is durable |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
 //! | [`keyfile`], [`import`] | secret keys in files; published lists become events |
 //! | [`demo`], [`cli`] | the doors: parse, call one function, render |
@@ -35,6 +36,7 @@
 
 pub mod bundle;
 pub mod cli;
+pub mod cosign;
 pub mod demo;
 pub mod import;
 pub mod keyfile;

@@ -9,6 +9,7 @@ mod cli_newcomer;
 mod cli_seal;
 mod cli_since;
 mod cli_verify;
+mod cosign;
 mod demo;
 mod durable;
 mod forge;

@@ -16,7 +16,7 @@ use super::locales::Language;
 use super::{
     audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
     import, init, key, list, lookup, mirror, need, party, prove, recall, receive, root, seal,
-    shipment, stock, verify,
+    shipment, stock, verify, witness,
 };
 use crate::model::encoding::Malformed;
 
@@ -86,6 +86,11 @@ pub enum Command {
     Mirror(mirror::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
+    /// What auditors and donors pin.
+    Trust(export::TrustArgs),
+    /// Who cosigns.
+    #[command(subcommand)]
+    Witness(witness::Command),
     /// A published list.
     Import(import::Args),
     /// Real donations in three acts.
@@ -175,6 +180,8 @@ impl Command {
             Self::Verify(args) => verify::run(args, ctx),
             Self::Mirror(args) => mirror::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
+            Self::Trust(args) => export::trust(args, ctx),
+            Self::Witness(command) => command.run(ctx),
             Self::Import(args) => import::run(args, ctx),
             Self::Demo(args) => demo::run(args, ctx),
             Self::Seal => seal::run(ctx),

@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::audit_files::{FileArgs, Written};
 use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
+use super::witnesses::moment;
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::date::UnixMs;
 use crate::model::ident::EntryIndex;
+use crate::model::policy::Cosigned;
 use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
 use crate::model::violation::Code;
@@ -51,6 +54,7 @@ struct Answer<'a> {
     trust_copy: CopyComparison,
     entries: u64,
     signatures: u64,
+    cosigned: Vec<Value>,
     gifts: u64,
     parties: u64,
     seconds: f64,
@@ -97,7 +101,10 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     if let Some(earlier) = &mut earlier {
         earlier.resumed = report.resumed_at > 0;
     }
-    let summary = report.state.as_ref().map(|state| Summary::of(state, AsOf::last_entry(state)));
+    let summary = report
+        .state
+        .as_ref()
+        .map(|state| Summary::of(state, AsOf::newest(state, &report.cosigned)));
     let differences = summary.as_ref().map_or(0, |summary| summary.with_differences);
     let written = args.files.write(&report, differences, auditor.as_ref(), ctx)?;
     let mut text = page(ctx, &report, earlier.as_ref(), summary.as_ref(), seconds);
@@ -117,6 +124,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         trust_copy: report.trust_copy,
         entries: report.entries,
         signatures: report.signatures,
+        cosigned: report.cosigned.iter().map(cosigned).collect(),
         gifts: report.gifts(),
         parties: report.parties(),
         seconds,
@@ -191,6 +199,10 @@ pub fn with_source<T>(
     use_it(&LogFolder::new(path))
 }
 
+fn cosigned(by: &Cosigned) -> Value {
+    json!({ "witness": by.witness, "time": by.time.unix_seconds() })
+}
+
 /// Audits, and shows how far it is.
 ///
 /// # Errors
@@ -256,6 +268,14 @@ fn page(
         CopyComparison::Differs => line(say("copy-differs", &[])),
         CopyComparison::Damaged => line(say("copy-damaged", &[])),
         CopyComparison::NotCompared => {}
+    }
+    if !report.cosigned.is_empty() {
+        let by = |by: &Cosigned| {
+            let time = moment(by.time);
+            say("cosigned-by", &[("witness", &by.witness), ("time", &time)])
+        };
+        let who: Vec<String> = report.cosigned.iter().map(by).collect();
+        line(say("cosigned", &[("who", &who.join(", "))]));
     }
     if let Some(earlier) = earlier {
         let day: &dyn std::fmt::Display = match &earlier.audited_on {

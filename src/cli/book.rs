@@ -11,6 +11,7 @@ use crate::mirror::Mirror;
 use crate::model::audited::SignedStatement;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::ident::EntryIndex;
+use crate::model::policy::Cosigned;
 use crate::model::proof_file::{About, MakeError, ProofFile};
 use crate::model::state::{Recorded, State};
 use crate::prove::LogFiles;
@@ -82,6 +83,19 @@ impl Book {
                 let recorded = state.recorded(source, index).map_err(failed)?;
                 recorded.ok_or_else(|| Failure::refused("entry/malformed"))
             }),
+        }
+    }
+
+    /// Who of the ledger's own witnesses has cosigned the newest checkpoint, and when. Whose word
+    /// counts for a copy, only a trust file says.
+    pub fn cosigned(&self) -> Vec<Cosigned> {
+        match self {
+            // A line that does not hold is none.
+            Self::Ledger(ledger) => {
+                let policy = ledger.witnessed().policy();
+                policy.cosignatures(&ledger.log().cosigned()).unwrap_or_default()
+            }
+            Self::Copy { .. } => Vec::new(),
         }
     }
 

@@ -114,7 +114,7 @@ fn submit(args: &SubmitArgs, ctx: &Context) -> Result<(), Failure> {
     ring.add(ctx.operator()?);
     file.sign(&ring)?;
     let writer = ctx.open_writer()?;
-    let done = signing::submit(ctx, &writer, file, &ring, "event-file/unsigned")?;
-    writer.close()?;
+    let mut done = signing::submit(ctx, &writer, file, &ring, "event-file/unsigned")?;
+    done.witnesses = super::witnesses::close(ctx, writer)?;
     done.report(ctx, &[])
 }

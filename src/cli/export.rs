@@ -1,4 +1,4 @@
-//! `export` and `reindex`: the regulator's bundle, and the derived index.
+//! `export`, `trust` and `reindex`: the regulator's bundle, the trust file, the derived index.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use super::context::{Context, bar};
 use super::failure::{Failure, write_failed};
 use super::init::{check_output, write_trust};
+use super::witnesses::ask_before_export;
 use crate::bundle::{Existing, WriteError};
 use crate::ledger::{Ledger, LedgerError};
 
@@ -21,6 +22,15 @@ pub struct ExportArgs {
     replace: bool,
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    #[arg(long)]
+    no_witnesses: bool,
+}
+
+/// What `trust` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct TrustArgs {
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 /// Writes the bundle.
@@ -32,12 +42,18 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
     let size = ledger.checkpoint().checkpoint().size;
     let until = args.until.unwrap_or(size);
     // Only an earlier size needs a checkpoint that nobody has signed yet.
-    let operator = if until == size { None } else { Some(ctx.operator()?) };
+    let operator = match ledger.kept_checkpoint(until) {
+        Some(_) => None,
+        None => Some(ctx.operator()?),
+    };
     if until == 0 || until > size {
         return Err(Failure::new("export/no-such-size").with("until", until).with("size", size));
     }
     if let Some(path) = &args.trust {
         check_output(path)?;
+    }
+    if until == size && !args.no_witnesses {
+        ask_before_export(&ledger, ctx);
     }
     let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
     let bar = bar(ctx);
@@ -56,6 +72,21 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
     }
     let text = ctx.say("done.exported", &[("count", &until), ("path", &args.out.display())]);
     ctx.answer(&json!({ "bundle": args.out, "size": until }), &(text + "\n"))
+}
+
+/// Shows the trust file as of now, or writes it.
+///
+/// # Errors
+/// When the ledger cannot be read, or the file exists or cannot be written.
+pub fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Failure> {
+    let ledger = ctx.open()?;
+    let Some(path) = &args.file else {
+        let trust = ledger.trust()?.to_string();
+        return ctx.answer(&json!({ "trust": trust }), &trust);
+    };
+    write_trust(&ledger, path)?;
+    let text = ctx.say("next.trust", &[("path", &path.display())]);
+    ctx.answer(&json!({ "file": path }), &(text + "\n"))
 }
 
 /// Builds the index anew.

@@ -206,7 +206,7 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
         .into_iter()
         .map(|answer| answer.map(|accepted| accepted.index))
         .collect::<Result<_, _>>()?;
-    writer.close()?;
+    super::witnesses::close(ctx, writer)?;
     let recorded = indexes.iter().min().copied().zip(indexes.iter().max().copied());
     Ok((recorded, made.len()))
 }

@@ -78,7 +78,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let gifts = gifts?;
     let mut answers = Vec::new();
     let mut pages = Vec::new();
-    let as_of = AsOf::last_entry(ledger.state());
+    let as_of = AsOf::newest(ledger.state(), &ledger.cosigned());
     for gift in &gifts {
         let verdict = Verdict::of(ledger.state(), gift, as_of);
         let journey = journey(ledger.state(), gift, |index| ledger.recorded(index))?;

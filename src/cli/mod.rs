@@ -47,6 +47,8 @@ mod signing;
 mod stock;
 mod verify;
 mod verify_audited;
+mod witness;
+mod witnesses;
 mod words;
 
 use std::cell::{Cell, OnceCell};

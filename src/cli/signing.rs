@@ -305,6 +305,8 @@ pub struct Done {
     pub event: EventHash,
     /// Its kind.
     pub kind: Kind,
+    /// What became of asking each witness, for programs.
+    pub witnesses: Vec<Value>,
     end: End,
 }
 
@@ -344,8 +346,7 @@ pub fn carry_out(
         plan(&scene).and_then(|plan| scene.event(plan))
     })?;
     let done = submit(ctx, &writer, file, &ring, "signer/no-key")?;
-    writer.close()?;
-    Ok(done)
+    Ok(Done { witnesses: super::witnesses::close(ctx, writer)?, ..done })
 }
 
 /// Hands an event in.
@@ -388,7 +389,7 @@ pub fn submit(
         ctx.note(&format!("note.{}", warning.code()), &[]);
     }
     let end = End::Recorded { index: accepted.index, already: accepted.already };
-    Ok(Done { event, kind, end })
+    Ok(Done { event, kind, end, witnesses: Vec::new() })
 }
 
 /// A receipt of a shipment of which nothing is left is told by what came before it.
@@ -412,7 +413,7 @@ pub fn write_draft(file: EventFile, path: &Path) -> Result<Done, Failure> {
     file.write(path, Existing::Refuse)?;
     let event = file.frame.hash(&file.genesis);
     let end = End::Drafted { path: path.to_owned(), unsigned: unsigned(&file)? };
-    Ok(Done { event, kind: kind_of(&file)?, end })
+    Ok(Done { event, kind: kind_of(&file)?, end, witnesses: Vec::new() })
 }
 
 /// Who has yet to sign.
@@ -532,6 +533,9 @@ impl Done {
             }
         }
         text.push('\n');
+        if !self.witnesses.is_empty() {
+            value["witnesses"] = json!(self.witnesses);
+        }
         ctx.answer(&value, &text)
     }
 }

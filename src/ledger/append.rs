@@ -1,6 +1,7 @@
 //! How a ledger grows: by an event at a time in memory, by a commit for good.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::model::date::UnixMs;
 use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, OpenEvent, Place};
@@ -78,7 +79,8 @@ impl Ledger {
 
     /// Reads everything from the store again.
     pub(crate) fn reload(&mut self) -> Result<(), LedgerError> {
-        *self = Self::over(self.log.store().clone(), self.folder.as_deref())?;
+        let witnessed = Arc::clone(self.witnessed());
+        *self = Self::witnessed_by(self.log.store().clone(), self.folder.as_deref(), witnessed)?;
         Ok(())
     }
 
@@ -97,7 +99,6 @@ impl Ledger {
         let write = |path: &Path| published::replace(path, checkpoint.as_bytes());
         // The mark comes first: nobody sees a checkpoint that it does not know.
         mark.map_or(Ok(()), write).map_err(io("writing the operator's mark"))?;
-        let file = self.folder.as_ref().map(|folder| folder.join(published::CHECKPOINT_FILE));
-        file.map_or(Ok(()), |file| write(&file)).map_err(io("publishing"))
+        self.witnessed().publish(self.checkpoint())
     }
 }

@@ -9,9 +9,12 @@ use crate::model::checkpoint::{CheckpointVerifyError, SignedCheckpointError};
 use crate::model::encoding::Malformed;
 use crate::model::ident::{EntryIndex, KeyBytes};
 use crate::model::merkle::RangeError;
+use crate::model::policy::PolicyError;
 use crate::model::trust::TrustError;
 use crate::model::violation::Violation;
 use crate::store::{CommitError, CreateError, ObjectName, OpenError, StoreError};
+
+use super::witnessed::POLICY_FILE;
 
 /// Why a ledger does not open, or cannot be read or written.
 #[derive(Debug, Error)]
@@ -66,6 +69,18 @@ pub enum LedgerError {
     /// `ledger/forked`: another log has been published under this name.
     #[error("a checkpoint over {published} entries has been signed that is not of this ledger")]
     Forked { published: u64 },
+    /// `ledger/behind-witness`: a witness has seen a longer log under this name than is here.
+    #[error(
+        "the ledger has {size} entries, but the witness {witness} has seen {seen}: this is an \
+         older copy. Whatever was signed on top of it would contradict what others have seen"
+    )]
+    BehindWitness { witness: String, seen: u64, size: u64 },
+    /// `ledger/forked`: a witness has seen another log of this size under this name.
+    #[error("the witness {witness} has seen {size} entries that are not those of this ledger")]
+    ForkedWitness { witness: String, size: u64 },
+    /// `ledger/policy`: the file with the policy of witnesses is none.
+    #[error("the file {POLICY_FILE} is no policy: {0}")]
+    Policy(#[from] PolicyError),
     /// `ledger/mark-unreadable`: the mark beside the operator's key is no checkpoint.
     #[error("the mark of the newest signed checkpoint cannot be read: {0}")]
     MarkUnreadable(SignedCheckpointError),
@@ -113,7 +128,9 @@ impl LedgerError {
             Self::Entry { .. } => "ledger/entry",
             Self::Rules { .. } => "ledger/rules",
             Self::RolledBack { .. } => "ledger/rolled-back",
-            Self::Forked { .. } => "ledger/forked",
+            Self::Forked { .. } | Self::ForkedWitness { .. } => "ledger/forked",
+            Self::BehindWitness { .. } => "ledger/behind-witness",
+            Self::Policy(_) => "ledger/policy",
             Self::MarkUnreadable(_) => "ledger/mark-unreadable",
             Self::MarkTaken => "ledger/mark-taken",
             Self::WrongOperatorKey { .. } => "ledger/wrong-operator-key",

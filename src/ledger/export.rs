@@ -22,9 +22,10 @@ use super::{Ledger, Log};
 impl Ledger {
     /// Writes a bundle of the first `until` entries, or of all.
     ///
-    /// Only the newest checkpoint is kept, so an earlier one needs the operator's key, the one
-    /// valid at that size, to be signed again. The same size gives the same bytes. `progress` is
-    /// told the files that are done, and how many there are.
+    /// Of the checkpoints, only the newest and those that witnesses have cosigned lately are kept, so
+    /// another one needs the operator's key, the one valid at that size, to be signed again. The
+    /// same size with the same cosignatures gives the same bytes. `progress` is told the files
+    /// that are done, and how many there are.
     ///
     /// # Errors
     /// `ledger/no-entry` (beyond the end, or size 0), `export/needs-operator-key`,
@@ -41,15 +42,24 @@ impl Ledger {
         self.log().export(out, &checkpoint, existing, progress)
     }
 
-    /// The checkpoint of a size: the newest one, or one that `operator` signs now.
+    /// The checkpoint of a size with its cosignatures, if it is kept: the newest is, and of the
+    /// earlier ones some of those that have been cosigned.
+    pub fn kept_checkpoint(&self, size: u64) -> Option<SignedCheckpoint> {
+        if size == self.checkpoint().checkpoint().size {
+            return Some(self.log().cosigned());
+        }
+        self.witnessed().of_size(size)
+    }
+
+    /// The checkpoint of a size: one that is kept, or one that `operator` signs now.
     fn checkpoint_at(
         &self,
         size: u64,
         operator: Option<&SecretKey>,
     ) -> Result<SignedCheckpoint, LedgerError> {
         let newest = self.checkpoint();
-        if size == newest.checkpoint().size {
-            return Ok(newest.clone());
+        if let Some(kept) = self.kept_checkpoint(size) {
+            return Ok(kept);
         }
         let (until, size) = (size, newest.checkpoint().size);
         if until == 0 || until > size {
@@ -170,11 +180,11 @@ fn source_error(file: LogFile) -> impl Fn(LedgerError) -> SourceError {
 
 impl LogSource for Log {
     fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
-        Ok(Log::checkpoint(self).to_string().into_bytes())
+        Ok(self.cosigned().to_string().into_bytes())
     }
 
     fn trust_copy(&self) -> Result<TrustCopy, SourceError> {
-        let trust = self.trust_as_of(Log::checkpoint(self));
+        let trust = self.trust_as_of(&self.cosigned());
         let trust = trust.map_err(source_error(LogFile::TrustCopy))?;
         Ok(TrustCopy::Intact(trust.to_string().into_bytes()))
     }

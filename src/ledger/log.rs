@@ -31,6 +31,7 @@ use crate::store::{Commit, CommitError, ObjectName, Store};
 
 use super::cache::Cache;
 use super::error::LedgerError;
+use super::witnessed::Witnessed;
 
 const WIDTH: u64 = TILE_WIDTH as u64;
 
@@ -55,6 +56,7 @@ pub struct Log {
     /// Full bundles and tiles that no commit has stored yet.
     fresh: BTreeMap<ObjectName, Arc<Vec<u8>>>,
     cache: Arc<Cache>,
+    witnessed: Arc<Witnessed>,
     /// What went wrong while a rule looked back, which [`History`] cannot say.
     fault: Mutex<Option<LedgerError>>,
 }
@@ -62,7 +64,10 @@ pub struct Log {
 impl Log {
     /// Reads the head and the right edge of the tree. The head's signature is not checked here:
     /// whose key it must be of follows from the entries.
-    pub(super) fn open(store: Arc<dyn Store>) -> Result<Self, LedgerError> {
+    pub(super) fn open(
+        store: Arc<dyn Store>,
+        witnessed: Arc<Witnessed>,
+    ) -> Result<Self, LedgerError> {
         let head = store.head()?.ok_or(LedgerError::Empty)?;
         let checkpoint = SignedCheckpoint::parse(&head)?;
         let size = checkpoint.checkpoint().size;
@@ -77,6 +82,7 @@ impl Log {
             runs: Vec::new(),
             fresh: BTreeMap::new(),
             cache: Arc::default(),
+            witnessed,
             fault: Mutex::new(None),
         };
         log.read_tail(size)?;
@@ -132,6 +138,7 @@ impl Log {
             runs: self.runs.clone(),
             fresh: self.fresh.clone(),
             cache: Arc::clone(&self.cache),
+            witnessed: Arc::clone(&self.witnessed),
             fault: Mutex::new(None),
         }
     }
@@ -139,6 +146,16 @@ impl Log {
     /// The newest durable checkpoint.
     pub fn checkpoint(&self) -> &SignedCheckpoint {
         &self.checkpoint
+    }
+
+    /// The newest durable checkpoint, with the cosignatures on it that came.
+    pub fn cosigned(&self) -> SignedCheckpoint {
+        self.witnessed.dressed(&self.checkpoint)
+    }
+
+    /// The policy, and what its witnesses have cosigned.
+    pub fn witnessed(&self) -> &Arc<Witnessed> {
+        &self.witnessed
     }
 
     /// The number of entries.
@@ -214,12 +231,21 @@ impl Log {
         Ok(Recorded { index, recorded_at: entry.header.recorded_at, event })
     }
 
-    /// What whoever trusts this log would pin: its name, entry 0, the operator key named there, no
-    /// witnesses, and this checkpoint as the newest.
+    /// What whoever trusts this log would pin: its name, entry 0, the operator key named there, its
+    /// policy of witnesses, and this checkpoint as the newest.
     ///
     /// # Errors
     /// Those of reading entry 0, and `ledger/trust`.
     pub fn trust_as_of(&self, newest: &SignedCheckpoint) -> Result<TrustFile, LedgerError> {
+        self.trust_with(self.witnessed.policy().clone(), newest)
+    }
+
+    /// As [`Self::trust_as_of`], with another policy.
+    pub(super) fn trust_with(
+        &self,
+        policy: Policy,
+        newest: &SignedCheckpoint,
+    ) -> Result<TrustFile, LedgerError> {
         let genesis = self.recorded(0)?;
         let Some(Statement::LedgerCreated(created)) = &genesis.event.statement else {
             return Err(LedgerError::Damaged { object: ObjectName::Bundle(0) });
@@ -228,7 +254,6 @@ impl Log {
             .origin()
             .log_key(&created.operator.key)
             .map_err(|error| LedgerError::Trust(error.into()))?;
-        let policy = Policy::parse(b"quorum none\n").expect("the smallest policy there is");
         let trust = TrustFile::new(self.origin().clone(), self.leaf(0)?, operator, policy)?;
         Ok(trust.with_newest(newest.clone())?)
     }
@@ -541,6 +566,11 @@ mod tests {
         log.commit(key).unwrap();
     }
 
+    fn open(store: &MemoryStore) -> Log {
+        let nobody = Witnessed::open(None).unwrap();
+        Log::open(Arc::new(store.clone()), Arc::new(nobody)).unwrap()
+    }
+
     #[test]
     fn a_log_opens_with_the_same_tree_at_every_shape_of_its_right_edge() {
         let key = SecretKey::from_seed(&[1; 32]);
@@ -552,11 +582,11 @@ mod tests {
         store
             .commit(&Commit { put, drop_tails, expected_head: None, head: head.as_bytes() })
             .unwrap();
-        let mut log = Log::open(Arc::new(store.clone())).unwrap();
+        let mut log = open(&store);
         let sizes = [2, 255, 256, 257, 300, 511, 512, 3000, 65_535, 65_536, 65_537, 66_100];
         for size in sizes {
             grow(&mut log, size, &key);
-            let reopened = Log::open(Arc::new(store.clone())).unwrap();
+            let reopened = open(&store);
             assert_eq!(reopened.size(), size);
             assert_eq!(reopened.tree, log.tree, "size {size}");
             assert_eq!(reopened.runs, log.runs, "size {size}");

@@ -3,6 +3,7 @@
 //! ```text
 //! giftproof-ledger, giftproof-mark, log/   the store, see `store`
 //! checkpoint                               the newest checkpoint, as others see it
+//! witnesses, cosigned/                     the policy and the cosignatures, see [`Witnessed`]
 //! giftproof.trust                          the trust file as of the ledger's creation
 //! index/state                              the derived index, deletable
 //! ```
@@ -22,6 +23,7 @@ mod index;
 mod log;
 mod prove;
 mod published;
+mod witnessed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::model::event::{Anchor, Statement};
 use crate::model::hash::LeafHash;
 use crate::model::ident::EntryIndex;
 use crate::model::key::SecretKey;
+use crate::model::policy::Policy;
 use crate::model::state::{History, Recorded, State};
 use crate::model::subject::Subject;
 use crate::model::trust::TrustFile;
@@ -45,6 +48,7 @@ pub use error::LedgerError;
 pub use log::Log;
 pub use prove::ProveError;
 pub use published::CHECKPOINT_FILE;
+pub use witnessed::{POLICY_FILE, Trouble, Witnessed};
 
 /// The file of the ledger folder with the trust file.
 pub const TRUST_FILE: &str = "giftproof.trust";
@@ -79,7 +83,17 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub fn over(store: Arc<dyn Store>, folder: Option<&Path>) -> Result<Self, LedgerError> {
-        let log = Log::open(store)?;
+        let witnessed = Arc::new(Witnessed::open(folder)?);
+        Self::witnessed_by(store, folder, witnessed)
+    }
+
+    /// As [`Self::over`], with what is known of its witnesses.
+    fn witnessed_by(
+        store: Arc<dyn Store>,
+        folder: Option<&Path>,
+        witnessed: Arc<Witnessed>,
+    ) -> Result<Self, LedgerError> {
+        let log = Log::open(store, witnessed)?;
         let known = folder.and_then(|folder| index::load(folder, &log));
         Self::of_log(log, known, folder, &mut |_, _| {})
     }
@@ -90,7 +104,8 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`], and `ledger/io` if the index cannot be written.
     pub fn reindex(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, LedgerError> {
-        let log = Log::open(Arc::new(LocalStore::open(dir)?))?;
+        let store = Arc::new(LocalStore::open(dir)?);
+        let log = Log::open(store, Arc::new(Witnessed::open(Some(dir))?))?;
         let mut ledger = Self::of_log(log, None, Some(dir), progress)?;
         ledger.save_index()?;
         Ok(ledger)
@@ -111,6 +126,10 @@ impl Ledger {
             && let Some(Ok(published)) = published::read(&folder.join(CHECKPOINT_FILE))?
         {
             published::check(&ledger.log, &published)?;
+        }
+        // What others have cosigned was durable before they were asked.
+        if let Some(cosigned) = ledger.witnessed().largest() {
+            published::check(&ledger.log, &cosigned)?;
         }
         if ledger.unindexed() >= CATCH_UP_WORTH_SAVING {
             // Derived: without it, the next opening takes as long as this one.
@@ -213,12 +232,26 @@ impl Ledger {
         Anchor { index: self.state.size - 1, leaf: self.state.last_leaf }
     }
 
-    /// What whoever trusts this ledger would pin now.
+    /// What whoever trusts this ledger would pin now, its policy of witnesses included.
     ///
     /// # Errors
     /// As [`Log::trust_as_of`].
     pub fn trust(&self) -> Result<TrustFile, LedgerError> {
-        self.log.trust_as_of(self.checkpoint())
+        self.log.trust_as_of(&self.log.cosigned())
+    }
+
+    /// The policy, and what its witnesses have cosigned.
+    pub fn witnessed(&self) -> &Arc<Witnessed> {
+        self.log.witnessed()
+    }
+
+    /// Gives the ledger another policy of witnesses, which takes effect when it is opened again.
+    ///
+    /// # Errors
+    /// `ledger/trust` if it takes the operator's key for a witness's; `ledger/io`.
+    pub fn set_policy(&self, policy: &Policy) -> Result<(), LedgerError> {
+        self.log.trust_with(policy.clone(), self.checkpoint())?;
+        self.folder.as_deref().map_or(Ok(()), |folder| witnessed::write_policy(folder, policy))
     }
 
     /// Writes the index, so that the next opening need not replay.

@@ -8,6 +8,7 @@
 //! - An event body is in the log once; submitting it again answers with its index.
 //! - A refused event leaves no trace. It is refused under the code under which an auditor would
 //!   report it, or one of the gate's own.
+//! - Nothing is signed on top of a log of which a witness has seen more, or something else.
 //! - If the outcome of a commit is unknown, nothing more is signed: all are answered
 //!   [`Refused::Stopped`], and the ledger must be opened again.
 
@@ -19,10 +20,12 @@ mod sequencer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use thiserror::Error;
 
+use crate::cosign::{Asked, Cosigner};
 use crate::ledger::{Ledger, LedgerError, Log, TRUST_FILE};
 use crate::model::encoding::Malformed;
 use crate::model::entry::{NO_LEAF, SignedEvent};
@@ -167,6 +170,8 @@ impl Pending {
 pub struct Writer {
     ledger: Arc<RwLock<Ledger>>,
     queue: Arc<Queue>,
+    /// Where the policy names witnesses who can be asked.
+    cosigner: Option<Arc<Cosigner>>,
     gate: Gate,
     clock: Clock,
     genesis: LeafHash,
@@ -262,6 +267,8 @@ impl Writer {
             ledger.write_trust_if_absent(&folder.join(TRUST_FILE))?;
         }
 
+        // Durable and published: the witnesses are asked while the first events come in.
+        let cosigner = Cosigner::start(ledger.log())?.map(Arc::new);
         let genesis = ledger.state().genesis;
         let ledger = Arc::new(RwLock::new(ledger));
         let queue = Arc::new(Queue::default());
@@ -273,12 +280,14 @@ impl Writer {
             next_key: None,
             mark,
             failing: false,
+            cosigner: cosigner.clone(),
         };
         let thread = thread::Builder::new()
             .name("sequencer".to_owned())
             .spawn(move || sequencer.run())
             .map_err(|source| LedgerError::Io { doing: "starting the sequencer", source })?;
-        Ok(Self { ledger, queue, gate: Gate::new(genesis), clock, genesis, thread: Some(thread) })
+        let (gate, thread) = (Gate::new(genesis), Some(thread));
+        Ok(Self { ledger, queue, cosigner, gate, clock, genesis, thread })
     }
 
     /// Submits an event, and waits until it is durable.
@@ -387,6 +396,12 @@ impl Writer {
         self.with_ledger(|ledger| ledger.log().snapshot())
     }
 
+    /// Asks the witnesses for the newest commit, and waits at most so long for them; gives what
+    /// became of each. Nobody has to: they are asked anyway, some seconds later.
+    pub fn ask_witnesses(&self, patience: Duration) -> Vec<Asked> {
+        self.cosigner.as_ref().map_or_else(Vec::new, |cosigner| cosigner.wait(patience))
+    }
+
     /// The leaf hash of entry 0, which every signature is bound to.
     pub fn genesis(&self) -> LeafHash {
         self.genesis
@@ -415,7 +430,10 @@ impl Writer {
 
     fn stop(&mut self) -> thread::Result<Result<(), Arc<LedgerError>>> {
         self.queue.close();
-        self.thread.take().map_or(Ok(Ok(())), JoinHandle::join)
+        let ended = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
+        // The sequencer had the other one: who still asks witnesses lets go of the folder.
+        self.cosigner = None;
+        ended
     }
 }
 

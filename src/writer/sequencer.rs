@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use crate::cosign::Cosigner;
 use crate::ledger::{AppendError, Ledger, LedgerError};
 use crate::model::date::UnixMs;
 use crate::model::draft::Draft;
@@ -40,6 +41,9 @@ const SEALS_APART_MS: u64 = 10_000;
 /// A seal that could not be stored is not tried again before, unless something is submitted.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// The first commit waits at most so long for witnesses that have not told yet what they have seen.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 pub(super) struct Sequencer {
     pub(super) ledger: Arc<RwLock<Ledger>>,
     pub(super) queue: Arc<Queue>,
@@ -50,6 +54,7 @@ pub(super) struct Sequencer {
     pub(super) mark: Option<PathBuf>,
     /// The last commit did not go through.
     pub(super) failing: bool,
+    pub(super) cosigner: Option<Arc<Cosigner>>,
 }
 
 /// Nobody waits for ever: also when the sequencer ends by a panic, all are answered.
@@ -69,6 +74,14 @@ impl Sequencer {
         loop {
             let timeout = self.until_seal(&read(&ledger));
             let Some(mut jobs) = self.queue.take(BATCH_MAX, timeout) else { break };
+            // Before the lock, since it may wait.
+            if let Err(cause) = self.permit() {
+                for job in jobs {
+                    (job.answer)(Err(Refused::NotStored { cause: Arc::clone(&cause) }));
+                }
+                self.queue.stop(Some(Arc::clone(&cause)));
+                return Err(cause);
+            }
             // Once also without jobs: then a seal may be due.
             loop {
                 // Held until the commit is durable: whoever reads sees nothing that can be lost.
@@ -94,6 +107,11 @@ impl Sequencer {
             return Ok(());
         }
         ledger.save_index().map_err(Arc::new)
+    }
+
+    /// Whether the witnesses let us sign on top of this log.
+    fn permit(&self) -> Result<(), Cause> {
+        self.cosigner.as_ref().map_or(Ok(()), |cosigner| cosigner.permit(PATIENCE))
     }
 
     /// How long nothing need be done if nothing is submitted; none if a seal is due by no clock.
@@ -240,7 +258,7 @@ impl Sequencer {
 
     /// Makes the batch durable and publishes its checkpoint.
     fn commit(&mut self, ledger: &mut Ledger) -> Result<(), Failed> {
-        let next_key = self.next_key.take();
+        let (next_key, sealed) = (self.next_key.take(), ends_with_new_seal(ledger));
         let committed = ledger.commit(next_key.as_ref().unwrap_or(&self.key));
         committed.map_err(|error| match error {
             error @ CommitError::Unknown { .. } | error @ CommitError::Conflict => {
@@ -254,6 +272,9 @@ impl Sequencer {
         self.failing = false;
         // A crash here leaves a durable commit that nobody was told of; `open` publishes it.
         ledger.publish(self.mark.as_deref()).map_err(|error| Failed::Unknown(Arc::new(error)))?;
+        if let Some(cosigner) = &self.cosigner {
+            cosigner.wake(ledger.log(), sealed);
+        }
         if ledger.unindexed() >= INDEX_EVERY.max(ledger.state().size / 4) {
             // Derived: without it, the next opening replays more.
             let _ = ledger.save_index();

@@ -29,6 +29,7 @@ impl Language {
                 include_str!("guide.en.toml"),
                 include_str!("verdict.en.toml"),
                 include_str!("demo.en.toml"),
+                include_str!("cosign.en.toml"),
             ])
         });
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -37,6 +38,7 @@ impl Language {
                 include_str!("guide.zh.toml"),
                 include_str!("verdict.zh.toml"),
                 include_str!("demo.zh.toml"),
+                include_str!("cosign.zh.toml"),
             ])
         });
         match self {

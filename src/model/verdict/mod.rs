@@ -13,10 +13,11 @@ use serde::Serialize;
 pub use flags::{Flag, LateClock};
 pub use summary::{ClockCount, SilentCampaign, Summary};
 
-use super::date::Date;
+use super::date::{Date, UnixMs};
 use super::event::{Condition, DonorKind, EvidenceKind};
 use super::hash::EventHash;
 use super::ident::{EntryIndex, GiftId, Handle, ShipmentId};
+use super::policy::Cosigned;
 use super::state::{Account, Book, Gift, Reached, Standing, State, Whereabouts};
 use super::text::Text;
 use tally::Tally;
@@ -119,6 +120,16 @@ impl AsOf {
     pub fn last_entry(state: &State) -> Self {
         let day = state.recorded_at.date(state.rules().offset_minutes);
         Self { day, witnessed: false }
+    }
+
+    /// The day of the newest of these cosignatures on the ledger's checkpoint; without any, as
+    /// [`Self::last_entry`].
+    pub fn newest(state: &State, cosigned: &[Cosigned]) -> Self {
+        let Some(time) = cosigned.iter().map(|by| by.time).max() else {
+            return Self::last_entry(state);
+        };
+        let moment = UnixMs(time.unix_seconds().saturating_mul(1000));
+        Self { day: moment.date(state.rules().offset_minutes), witnessed: true }
     }
 }
 
