@@ -58,7 +58,7 @@ impl Cosigner {
     ///
     /// # Errors
     /// `ledger/io` if a thread cannot be started.
-    pub(crate) fn start(log: &Log) -> Result<Option<Self>, LedgerError> {
+    pub fn start(log: &Log) -> Result<Option<Self>, LedgerError> {
         let witnessed = Arc::clone(log.witnessed());
         let names = witnessed.policy().witnesses().map(|(name, _)| name);
         let witnesses: Vec<Witness> = names.filter_map(|name| witness(&witnessed, name)).collect();
@@ -119,7 +119,7 @@ impl Cosigner {
     ///
     /// # Errors
     /// `ledger/behind-witness`, `ledger/forked`.
-    pub(crate) fn permit(&self, patience: Duration) -> Result<(), Arc<LedgerError>> {
+    pub fn permit(&self, patience: Duration) -> Result<(), Arc<LedgerError>> {
         let told = |seat: &Seat| seat.done.is_some();
         let state = self.shared.wait_until(patience, told);
         state.forbidden.clone().map_or(Ok(()), Err)

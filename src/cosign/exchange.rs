@@ -129,3 +129,64 @@ fn cosignature(
     let by = Cosigned { witness: witness.name.clone(), time };
     Ok(Cosignature { checkpoint, line, by })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::checkpoint::{Checkpoint, Origin};
+    use crate::model::hash::NodeHash;
+    use crate::model::note::{CosignatureTime, KeyKind, KeyName};
+    use ed25519_dalek::SigningKey;
+
+    fn answer(body: Vec<u8>) -> Answer {
+        Answer { status: 200, content_type: String::new(), body }
+    }
+
+    /// A checkpoint, its witness, and what the witness answers.
+    fn witnessed() -> (SignedCheckpoint, Witness, Vec<u8>) {
+        let origin = Origin::parse("ledger.example/log").unwrap();
+        let root = NodeHash::from_bytes([7; 32]);
+        let checkpoint =
+            Checkpoint { origin, size: 3, root }.sign(&SigningKey::from_bytes(&[1; 32]));
+        let (name, key) = (KeyName::parse("w.example").unwrap(), SigningKey::from_bytes(&[2; 32]));
+        let time = CosignatureTime::new(1_767_312_000).unwrap();
+        let line = NoteSignature::cosign(checkpoint.note().text(), time, &name, &key);
+        let key = VerifierKey::of_signer(name, KeyKind::Cosignature, &key);
+        let witness = Witness { name: "w".to_owned(), key, url: String::new() };
+        (checkpoint, witness, format!("{line}\n").into_bytes())
+    }
+
+    #[test]
+    fn every_truncation_and_flipped_bit_of_an_answer_is_refused() {
+        let (checkpoint, witness, good) = witnessed();
+        let taken = |body: Vec<u8>| cosignature(&witness, checkpoint.clone(), &answer(body));
+        let by = taken(good.clone()).unwrap().by;
+        assert_eq!((by.witness.as_str(), by.time.unix_seconds()), ("w", 1_767_312_000));
+        for len in 0..good.len() {
+            assert!(taken(good[..len].to_vec()).is_err(), "{len} bytes");
+        }
+        for bit in 0..good.len() * 8 {
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(taken(flipped).is_err(), "bit {bit}");
+        }
+        // The first line of its key counts, as any other would refuse the whole note.
+        assert!(taken([&good[..], &good].concat()).is_ok());
+        assert!(taken([&good[..], b"\n"].concat()).is_err());
+    }
+
+    #[test]
+    fn a_size_has_one_spelling_and_its_own_type() {
+        let stated = |content_type: &str, body: &str| {
+            let content_type = content_type.to_owned();
+            Answer { status: 409, content_type, body: body.as_bytes().to_vec() }.size()
+        };
+        let of_size = |body| stated("text/x.tlog.size", body);
+        assert_eq!((of_size("0\n"), of_size("1207\n")), (Some(0), Some(1207)));
+        assert_eq!(of_size("18446744073709551615\n"), Some(u64::MAX));
+        for body in ["", "\n", "7", "7\n\n", " 7\n", "+7\n", "07\n", "18446744073709551616\n"] {
+            assert_eq!(of_size(body), None, "{body:?}");
+        }
+        assert_eq!(stated("text/plain; charset=utf-8", "7\n"), None);
+    }
+}

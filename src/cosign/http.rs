@@ -24,8 +24,8 @@ pub(super) struct Client(Agent);
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    content_type: String,
-    body: Vec<u8>,
+    pub(super) content_type: String,
+    pub(super) body: Vec<u8>,
 }
 
 impl Client {

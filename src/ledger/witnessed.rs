@@ -154,7 +154,11 @@ impl Witnessed {
     /// Proofs are made for the checkpoint of this size: its cosignatures are kept until those of
     /// a later one of that sort are there.
     pub(crate) fn hold_sealed(&self, size: u64) {
-        self.kept().sealed.insert(size);
+        let mut kept = self.kept();
+        kept.sealed.insert(size);
+        if kept.sealed.len() > NEWER_MAX {
+            kept.sealed.pop_first();
+        }
     }
 
     /// Keeps a cosignature that was checked, and lets others see it.

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use giftproof::cosign::Cosigner;
 use giftproof::ledger::{Ledger, POLICY_FILE};
+use giftproof::model::checkpoint::SignedCheckpoint;
 use giftproof::writer::Writer;
 
 use super::fake::{Fake, Reply};
@@ -157,6 +159,42 @@ fn witnesses_that_fail_are_left_alone_and_forbid_nothing() {
     writer.close().unwrap();
     assert_eq!(witness.requests().len(), 1);
     assert_eq!(ask(folder.path()), [Ok(6)]);
+}
+
+#[test]
+fn a_sealed_checkpoint_is_asked_for_at_once_and_kept() {
+    let witness = Fake::new("one.example");
+    let (folder, author) = ledger_of(3, &[&witness]);
+    let later = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    copy(folder.path(), later[0].path());
+    grow(later[0].path(), &author, 50..51);
+    copy(later[0].path(), later[1].path());
+    grow(later[1].path(), &author, 51..52);
+    let [three, four, five] = [folder.path(), later[0].path(), later[1].path()]
+        .map(|folder| Ledger::open(folder).unwrap());
+
+    let (asked, was_asked) = mpsc::channel();
+    let (tell, go) = mpsc::channel();
+    witness.then(Reply::Hold { asked, go });
+    let cosigner = Cosigner::start(three.log()).unwrap().unwrap();
+    was_asked.recv().unwrap();
+    cosigner.wake(four.log(), true);
+    cosigner.wake(five.log(), false);
+    tell.send(()).unwrap();
+    let ends: Vec<_> = cosigner.wait(LONG).into_iter().map(end).collect();
+    assert_eq!(ends, [Ok(5)]);
+    assert_eq!(witness.asked(), [(0, 3), (3, 4), (4, 5)]);
+    drop(cosigner);
+    let sizes = || {
+        let witnessed = Ledger::open(later[1].path()).unwrap().witnessed().clone();
+        let size = |note: SignedCheckpoint| note.checkpoint().size;
+        (witnessed.accepted().map(size), witnessed.accepted_sealed().map(size))
+    };
+    drop(five);
+    assert_eq!(sizes(), (None, None));
+    // What was kept beside the first copy holds for the longest.
+    copy(&folder.path().join("cosigned"), &later[1].path().join("cosigned"));
+    assert_eq!(sizes(), (Some(5), Some(4)));
 }
 
 #[test]
