@@ -24,6 +24,7 @@ struct Shared {
     witnessed: Arc<Witnessed>,
     client: Client,
     witnesses: Vec<Witness>,
+    opened: Instant,
     state: Mutex<State>,
     /// Something to ask for, or something was answered.
     changed: Condvar,
@@ -83,6 +84,7 @@ impl Cosigner {
             witnessed,
             client: Client::new(),
             witnesses,
+            opened: now,
             state: Mutex::new(state),
             changed: Condvar::new(),
         });
@@ -114,14 +116,14 @@ impl Cosigner {
     }
 
     /// Whether something may be signed on top of the log as it was opened: waits until each witness
-    /// has told what it has seen, is left alone because it has failed lately, or has let so much
-    /// time pass. Later on it does not wait, and says no if one has told later.
+    /// has told what it has seen, or is left alone because it has failed lately, or so much time has
+    /// passed since the opening. Later on it does not wait, and says no if one has told later.
     ///
     /// # Errors
     /// `ledger/behind-witness`, `ledger/forked`.
     pub fn permit(&self, patience: Duration) -> Result<(), Arc<LedgerError>> {
         let told = |seat: &Seat| seat.done.is_some();
-        let state = self.shared.wait_until(patience, told);
+        let state = self.shared.wait_until(self.shared.opened + patience, told);
         state.forbidden.clone().map_or(Ok(()), Err)
     }
 
@@ -135,7 +137,8 @@ impl Cosigner {
             logs.newest.checkpoint().checkpoint().size
         };
         self.shared.changed.notify_all();
-        let state = self.shared.wait_until(patience, |seat| seat.done >= Some(newest));
+        let state =
+            self.shared.wait_until(Instant::now() + patience, |seat| seat.done >= Some(newest));
         let seats = state.seats.clone();
         drop(state);
         let witnesses = self.shared.witnesses.iter().zip(seats);
@@ -237,14 +240,13 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until every witness is so far, rests, or the time is over; or until signing is
+    /// Waits until every witness is so far, or rests, or the time is over; or until signing is
     /// forbidden.
     fn wait_until(
         &self,
-        patience: Duration,
+        deadline: Instant,
         so_far: impl Fn(&Seat) -> bool,
     ) -> MutexGuard<'_, State> {
-        let deadline = Instant::now() + patience;
         let mut state = self.state();
         loop {
             let now = Instant::now();

@@ -41,7 +41,8 @@ const SEALS_APART_MS: u64 = 10_000;
 /// A seal that could not be stored is not tried again before, unless something is submitted.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// The first commit waits at most so long for witnesses that have not told yet what they have seen.
+/// Witnesses have so much time after the opening to tell what they have seen, before the first commit
+/// goes on without them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Sequencer {
