@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Existing, OutputFile};
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::model::note::NoteSignature;
+use crate::model::note::{NoteSignature, VerifierKey};
 use crate::model::policy::{Cosigned, POLICY_LEN_MAX, Policy};
 
 use super::error::{LedgerError, io};
@@ -175,6 +175,8 @@ impl Witnessed {
         let size = checkpoint.checkpoint().size;
         // Only with a policy of more witnesses than a note has lines is there no room.
         let Ok(note) = kept.dressed(checkpoint).with_signature(line) else { return Ok(()) };
+        // Whoever was quicker, the same cosignatures make the same note.
+        let note = note.with_lines_by(|line| self.rank(line));
         let sealed = kept.sealed.contains(&size);
         let had_trouble = kept.troubles.remove(&by.witness).is_some();
         let gathered = kept.by_size.entry(size).or_insert_with(|| Gathered {
@@ -240,6 +242,14 @@ impl Witnessed {
     /// Writes nothing from now on, whoever still holds this.
     pub(crate) fn close(&self) {
         self.kept().closed = true;
+    }
+
+    /// 0 for the log's own lines, then the witnesses in the order of the policy.
+    fn rank(&self, line: &NoteSignature) -> usize {
+        let is_of = |(_, key): (&str, &VerifierKey)| {
+            key.id() == line.key_id() && key.name() == line.key_name()
+        };
+        self.policy.witnesses().position(is_of).map_or(0, |place| place + 1)
     }
 
     fn accepts(&self, gathered: &Gathered) -> bool {
@@ -360,7 +370,7 @@ mod tests {
     use super::*;
     use crate::model::checkpoint::Origin;
     use crate::model::hash::NodeHash;
-    use crate::model::note::{CosignatureTime, KeyKind, KeyName, VerifierKey};
+    use crate::model::note::{CosignatureTime, KeyKind, KeyName};
     use ed25519_dalek::SigningKey;
     use tempfile::TempDir;
 
@@ -455,7 +465,9 @@ mod tests {
         add(&witnessed, 3, "bb");
         add(&witnessed, 3, "a");
         let dressed = open(&folder).dressed(&checkpoint(3));
-        assert_eq!(dressed.note().signatures().len(), 3);
+        let lines: Vec<&str> =
+            dressed.note().signatures().iter().map(|line| line.key_name().as_str()).collect();
+        assert_eq!(lines, ["ledger.example/log", "a", "bb"]);
         assert_eq!(dressed.note().text(), checkpoint(3).note().text());
         assert_eq!(witnessed.policy().cosignatures(&dressed).unwrap().len(), 2);
         assert_eq!(witnessed.dressed(&checkpoint(4)), checkpoint(4));

@@ -263,6 +263,14 @@ impl SignedCheckpoint {
         Ok(Self { note: Note::new(self.note.text().to_owned(), lines)?, ..self })
     }
 
+    /// The same, with its signature lines in the order of their ranks.
+    pub fn with_lines_by<K: Ord>(self, rank: impl Fn(&NoteSignature) -> K) -> Self {
+        let mut lines = self.note.signatures().to_vec();
+        lines.sort_by_key(rank);
+        let note = Note::new(self.note.text().to_owned(), lines);
+        Self { note: note.expect("the same lines make a note in any order"), ..self }
+    }
+
     /// Checks the log's signature and those of all known witnesses; returns the witnesses'
     /// cosignatures, in the order of the lines, for a policy to judge.
     ///
