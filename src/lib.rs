@@ -18,6 +18,7 @@
 //! | [`ledger`] | a ledger folder, open for reading |
 //! | [`cosign`] | asks witnesses for cosignatures on what is durable |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
+//! | [`witness`] | a witness of this and other logs: cosigns what extends all it has seen |
 //! | [`keyfile`], [`import`] | secret keys in files; published lists become events |
 //! | [`demo`], [`cli`] | the doors: parse, call one function, render |
 //!
@@ -46,4 +47,5 @@ pub mod model;
 pub mod prove;
 pub mod store;
 pub mod verify;
+pub mod witness;
 pub mod writer;

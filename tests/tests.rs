@@ -34,3 +34,4 @@ mod tree;
 mod util;
 mod vectors;
 mod verdict;
+mod witness;

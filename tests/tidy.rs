@@ -43,6 +43,7 @@ fn every_room_uses_only_the_rooms_below_it() {
         ("verify/", &["verify", "bundle", "model"]),
         ("prove.rs", &["prove", "bundle", "model"]),
         ("mirror/", &["mirror", "verify", "bundle", "model"]),
+        ("witness/", &["witness", "bundle", "model"]),
         ("keyfile.rs", &["keyfile", "model"]),
         ("ledger/", &["ledger", "store", "bundle", "model"]),
         ("cosign/", &["cosign", "ledger", "model"]),

@@ -26,7 +26,8 @@ impl ProofSource for Log {
 
 impl Ledger {
     /// A proof about a gift, or that there is none of an id, under the newest seal if there is one,
-    /// as of the newest checkpoint that enough witnesses have cosigned, with what auditors say of this ledger.
+    /// as of the newest checkpoint that enough witnesses have cosigned, with what auditors say of
+    /// this ledger.
     ///
     /// # Errors
     /// [`ProveError`].

@@ -155,7 +155,8 @@ pub(super) fn parse_decimal(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-fn parse_root(text: &str) -> Option<NodeHash> {
+/// A hash in base64, in its one spelling.
+pub(super) fn parse_root(text: &str) -> Option<NodeHash> {
     let root: [u8; HASH_LEN] = BASE64_STANDARD.decode(text).ok()?.try_into().ok()?;
     Some(NodeHash::from_bytes(root))
 }

@@ -25,3 +25,4 @@ pub mod tlog_proof;
 pub mod trust;
 pub mod verdict;
 pub mod violation;
+pub mod witness;

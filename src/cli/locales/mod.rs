@@ -30,6 +30,7 @@ impl Language {
                 include_str!("verdict.en.toml"),
                 include_str!("demo.en.toml"),
                 include_str!("cosign.en.toml"),
+                include_str!("witness.en.toml"),
             ])
         });
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -39,6 +40,7 @@ impl Language {
                 include_str!("verdict.zh.toml"),
                 include_str!("demo.zh.toml"),
                 include_str!("cosign.zh.toml"),
+                include_str!("witness.zh.toml"),
             ])
         });
         match self {
