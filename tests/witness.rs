@@ -2,8 +2,12 @@
 //! two cosignatures of trees that do not fit.
 
 mod folder;
+#[cfg(feature = "serve")]
+mod http;
 mod published;
 mod random;
+#[cfg(feature = "serve")]
+mod run;
 
 use std::collections::BTreeMap;
 use std::io;

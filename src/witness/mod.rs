@@ -14,12 +14,14 @@
 //! What a log signed and cannot stand together is kept as evidence, see [`Misfit`].
 //!
 //! The core knows no clock, disk or net: time is an argument, the disk is a [`Keeper`].
-//! [`WitnessFolder`] is the real one.
+//! [`WitnessFolder`] is the real one, and [`serve`] the door to it.
 
 mod answer;
 mod folder;
 mod logs;
 mod rate;
+#[cfg(feature = "serve")]
+pub mod serve;
 
 use std::collections::BTreeMap;
 use std::fmt;
