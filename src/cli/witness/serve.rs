@@ -203,8 +203,10 @@ impl Told {
             lines.extend(key.map(|key| self.language.say(key, &places)));
         }
         for line in lines {
-            // Nobody who does not read this is kept from a cosignature.
-            let _ = writeln!(anstream::stderr(), "giftproof: {line}");
+            // In one piece, since others tell at the same time; who does not read it keeps nobody
+            // from a cosignature.
+            let line = format!("giftproof: {line}\n");
+            let _ = anstream::stderr().write_all(line.as_bytes());
         }
     }
 }
