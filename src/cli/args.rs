@@ -14,9 +14,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::locales::Language;
 use super::{
-    audit, completions, correct, demo, designate, dispatch, dispute, donate, event, export, gift,
-    import, init, key, list, lookup, mirror, need, party, prove, recall, receive, root, seal,
-    shipment, stock, verify, witness,
+    audit, compare, completions, correct, demo, designate, dispatch, dispute, donate, event,
+    export, gift, import, init, key, list, lodge, lookup, mirror, need, party, prove, recall,
+    receive, root, seal, shipment, stock, verify, witness,
 };
 use crate::model::encoding::Malformed;
 
@@ -84,6 +84,10 @@ pub enum Command {
     Seal,
     /// A full copy of somebody else's ledger.
     Mirror(mirror::Args),
+    /// Whether two checkpoints can both be true.
+    Compare(compare::Args),
+    /// That somebody has received a signed event.
+    Lodge(lodge::Args),
     /// The regulator's bundle.
     Export(export::ExportArgs),
     /// What auditors and donors pin.
@@ -179,6 +183,8 @@ impl Command {
             Self::Prove(args) => prove::run(args, ctx),
             Self::Verify(args) => verify::run(args, ctx),
             Self::Mirror(args) => mirror::run(args, ctx),
+            Self::Compare(args) => compare::run(args, ctx),
+            Self::Lodge(args) => lodge::run(args, ctx),
             Self::Export(args) => export::run(args, ctx),
             Self::Trust(args) => export::trust(args, ctx),
             Self::Witness(command) => command.run(ctx),

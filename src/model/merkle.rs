@@ -22,8 +22,8 @@ use thiserror::Error;
 use super::hash::{LeafHash, NodeHash, empty_root, node_hash};
 
 pub use proof::{
-    ProofError, ProveError, RangeError, consistency_proof, inclusion_proof, root_of,
-    verify_consistency, verify_inclusion,
+    ProofError, ProveError, RangeError, consistency_proof, consistency_roots, inclusion_proof,
+    root_of, verify_consistency, verify_inclusion, whole_consistency_proof,
 };
 pub use shown::{shown_proof, shown_root};
 

@@ -31,6 +31,7 @@ impl Language {
                 include_str!("demo.en.toml"),
                 include_str!("cosign.en.toml"),
                 include_str!("witness.en.toml"),
+                include_str!("fraud.en.toml"),
             ])
         });
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -41,6 +42,7 @@ impl Language {
                 include_str!("demo.zh.toml"),
                 include_str!("cosign.zh.toml"),
                 include_str!("witness.zh.toml"),
+                include_str!("fraud.zh.toml"),
             ])
         });
         match self {

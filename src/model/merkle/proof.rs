@@ -141,6 +141,24 @@ pub fn consistency_proof<S: NodeSource>(
     Ok(proof)
 }
 
+/// As [`consistency_proof`], with its first hash also where the root of the old tree would do: for
+/// a reader who does not believe that root ([`consistency_roots`]).
+///
+/// # Errors
+/// As [`consistency_proof`].
+pub fn whole_consistency_proof<S: NodeSource>(
+    old_size: u64,
+    new_size: u64,
+    nodes: &S,
+) -> Result<Vec<NodeHash>, ProveError<S::Error>> {
+    let mut proof = consistency_proof(old_size, new_size, nodes)?;
+    if old_size.is_power_of_two() {
+        let start = nodes.node(old_size.ilog2() as u8, 0).map_err(ProveError::Source)?;
+        proof.insert(0, start);
+    }
+    Ok(proof)
+}
+
 /// A proof that does not show what it should.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ProofError {
@@ -248,18 +266,55 @@ pub fn verify_consistency(
     }
     // The climb starts at the largest perfect subtree that ends the old tree. If that is the whole
     // old tree, the proof leaves it out, since the verifier has its root.
-    let mut climb = Climb { node: old_size - 1, last: new_size - 1 };
-    climb.skip(climb.node.trailing_ones());
     let (start, siblings) = if old_size.is_power_of_two() {
         (old_root, proof)
     } else {
         proof.split_first().ok_or(ProofError::TooShort { found: 0 })?
     };
+    let (old, new) = climb_both(old_size, new_size, start, siblings).map_err(|error| {
+        let before = proof.len() - siblings.len();
+        match error {
+            ProofError::TooLong { needed } => ProofError::TooLong { needed: before + needed },
+            ProofError::TooShort { found } => ProofError::TooShort { found: before + found },
+            other => other,
+        }
+    })?;
+    if old != *old_root {
+        return Err(ProofError::OldRoot { expected: *old_root, found: old });
+    }
+    expect_root(*new_root, new)
+}
+
+/// The two roots that a whole consistency proof ([`whole_consistency_proof`]) leads to: of the old
+/// tree, and of the new one.
+///
+/// If the second is the root of a tree, the first is that of its first `old_size` leaves: no other
+/// hashes lead to the same root at these sizes.
+///
+/// # Errors
+/// [`ProofError`] if the hashes are too many or too few, or the sizes are none of two such trees.
+pub fn consistency_roots(
+    old_size: u64,
+    new_size: u64,
+    whole_proof: &[NodeHash],
+) -> Result<(NodeHash, NodeHash), ProofError> {
+    RangeError::check_consistency(old_size, new_size)?;
+    let (start, siblings) = whole_proof.split_first().ok_or(ProofError::TooShort { found: 0 })?;
+    climb_both(old_size, new_size, start, siblings)
+}
+
+/// Climbs from the largest perfect subtree that ends the old tree to both roots.
+fn climb_both(
+    old_size: u64,
+    new_size: u64,
+    start: &NodeHash,
+    siblings: &[NodeHash],
+) -> Result<(NodeHash, NodeHash), ProofError> {
+    let mut climb = Climb { node: old_size - 1, last: new_size - 1 };
+    climb.skip(climb.node.trailing_ones());
     let (mut old, mut new) = (*start, *start);
-    let before = proof.len() - siblings.len();
     for (used, sibling) in siblings.iter().enumerate() {
-        let left = climb.sibling_is_left().ok_or(ProofError::TooLong { needed: before + used })?;
-        if left {
+        if climb.sibling_is_left().ok_or(ProofError::TooLong { needed: used })? {
             // What stands to the left belongs to both trees, what stands to the right is new.
             old = node_hash(sibling, &old);
             new = node_hash(sibling, &new);
@@ -268,12 +323,9 @@ pub fn verify_consistency(
         }
     }
     if climb.last != 0 {
-        return Err(ProofError::TooShort { found: proof.len() });
+        return Err(ProofError::TooShort { found: siblings.len() });
     }
-    if old != *old_root {
-        return Err(ProofError::OldRoot { expected: *old_root, found: old });
-    }
-    expect_root(*new_root, new)
+    Ok((old, new))
 }
 
 fn expect_root(expected: NodeHash, found: NodeHash) -> Result<(), ProofError> {

@@ -1,0 +1,175 @@
+//! `compare`: whether two checkpoints of one ledger can both be true, and a fraud proof if not.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::audit::{read_trust, with_source};
+use super::context::Context;
+use super::failure::{Failure, read_file, write_failed};
+use crate::bundle::{Existing, LogSource, OutputFile};
+use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::date::UnixMs;
+use crate::model::event::Kind;
+use crate::model::fraud::{Accusation, Deed, Fraud, FraudFault, Named, SignedHead};
+use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
+use crate::verify::fraud::{Comparison, Evidence, compare};
+
+/// What `compare` is told.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    #[arg(value_name = "A")]
+    one: PathBuf,
+    #[arg(value_name = "B")]
+    other: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    #[arg(long, value_name = "OUT")]
+    out: Option<PathBuf>,
+}
+
+/// Compares two checkpoints, with the logs that they are of as far as these are at hand.
+///
+/// # Errors
+/// `compare/fraud` with exit code 1, after the proof is written and the answer printed;
+/// `compare/key` or `compare/files` with 2 where it cannot be told.
+pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
+    let trust = read_trust(&args.trust)?;
+    let comparison = with_evidence(&args.one, |one| {
+        with_evidence(&args.other, |other| {
+            compare(one, other, &trust).map_err(|error| Failure::new(error.code()).or_say(error))
+        })
+    })?;
+    match comparison {
+        Comparison::Fit => {
+            ctx.answer(&json!({ "fit": true }), &format!("{}\n", ctx.say("fraud.fit", &[])))
+        }
+        Comparison::Fraud(fraud) => {
+            if let Some(out) = &args.out {
+                write(&fraud, out)?;
+            }
+            let accusation = fraud.check(&trust)?;
+            accuse(ctx, &accusation, args.out.as_deref())?;
+            Err(Failure::refused("compare/fraud"))
+        }
+        Comparison::Unclear(unclear) => Err(Failure::new(unclear.code())),
+    }
+}
+
+/// Judges a fraud proof: says what it proves.
+///
+/// # Errors
+/// `fraud/proven` with exit code 1: the ledger is not to be believed. With 2 the code of what is
+/// wrong with the proof, which then accuses nobody.
+pub fn verify(bytes: &[u8], trust: &TrustFile, ctx: &Context) -> Result<(), Failure> {
+    let accusation = Fraud::parse(bytes)?.check(trust)?;
+    accuse(ctx, &accusation, None)?;
+    Err(Failure::refused("fraud/proven"))
+}
+
+/// Writes a fraud proof; never over another file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(fraud: &Fraud, path: &Path) -> Result<(), Failure> {
+    let write = || -> std::io::Result<()> {
+        let mut file = OutputFile::create(path, Existing::Refuse)?;
+        file.write_all(&fraud.to_bytes())?;
+        file.commit()
+    };
+    write().map_err(|error| write_failed(path, &error))
+}
+
+/// Says who did what.
+fn accuse(ctx: &Context, accusation: &Accusation, out: Option<&Path>) -> Result<(), Failure> {
+    let answer = json!({ "accusation": accusation, "proof": out });
+    ctx.answer(&answer, &page(ctx, accusation, out))
+}
+
+/// What a fraud proof proves, for people.
+pub fn page(ctx: &Context, accusation: &Accusation, out: Option<&Path>) -> String {
+    let say = |key: &str, places: &[(&str, &dyn std::fmt::Display)]| {
+        let text = ctx.say(&format!("fraud.{key}"), places);
+        text + "\n"
+    };
+    let mut page = say(accusation.deed.word(), &[]);
+    for head in &accusation.heads {
+        page += &signed_head(&say, head);
+    }
+    match &accusation.deed {
+        Deed::TwoTrees { found } => {
+            if accusation.heads[0].size < accusation.heads[1].size {
+                page += &say("found", &[("size", &accusation.heads[0].size), ("root", found)]);
+            }
+        }
+        Deed::TwoEntries { index, entries } => {
+            for Named { leaf, kind } in entries {
+                let word = kind.and_then(Kind::from_number).map_or("?", Kind::word);
+                let kind = ctx.language.word(word);
+                page += &say("entry", &[("index", index), ("kind", &kind), ("leaf", leaf)]);
+            }
+        }
+    }
+    for witness in accusation.witnesses() {
+        page += &say("witness-too", &[("witness", &witness)]);
+    }
+    if let Some(out) = out {
+        page += &say("written", &[("path", &out.display())]);
+    }
+    page
+}
+
+type Say<'a> = dyn Fn(&str, &[(&str, &dyn std::fmt::Display)]) -> String + 'a;
+
+fn signed_head(say: &Say<'_>, head: &SignedHead) -> String {
+    let mut text = say("head", &[("size", &head.size), ("root", &head.root)]);
+    text += &match &head.key_since {
+        None => say("by-first", &[("key", &head.key)]),
+        Some(index) => say("by-rotated", &[("key", &head.key), ("index", index)]),
+    };
+    for (witness, seconds) in &head.cosigned {
+        let time = UnixMs(seconds.saturating_mul(1000));
+        text += &say("cosigned", &[("witness", witness), ("time", &time)]);
+    }
+    text
+}
+
+impl From<FraudFault> for Failure {
+    fn from(fault: FraudFault) -> Self {
+        Self::new(fault.code()).or_say(fault)
+    }
+}
+
+/// Opens what `path` is: a ledger folder, an unpacked bundle, a bundle, a checkpoint, or a trust
+/// file, of which the newest checkpoint is taken.
+fn with_evidence<T>(
+    path: &Path,
+    use_it: impl FnOnce(&Evidence<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let refused = |error: &dyn std::fmt::Display, code: &str| Failure::new(code).or_say(error);
+    if path.is_dir() || is_zip(path)? {
+        return with_source(path, |source: &dyn LogSource| {
+            let bytes = source.checkpoint().map_err(|error| refused(&error, error.code()))?;
+            let note = SignedCheckpoint::parse(&bytes);
+            let note = note.map_err(|error| refused(&error, error.code()))?;
+            use_it(&Evidence { note, source: Some(source) })
+        });
+    }
+    let bytes = read_file(path, TRUST_LEN_MAX as u64)?;
+    let note = if bytes.starts_with(b"giftproof-trust/") {
+        let none = || Failure::new("compare/no-checkpoint").with("path", path.display());
+        read_trust(path)?.newest().cloned().ok_or_else(none)?
+    } else {
+        SignedCheckpoint::parse(&bytes).map_err(|error| refused(&error, error.code()))?
+    };
+    use_it(&Evidence { note, source: None })
+}
+
+fn is_zip(path: &Path) -> Result<bool, Failure> {
+    use std::io::Read as _;
+    let mut magic = [0; 2];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut magic));
+    read.map_err(|error| super::failure::file_failed(path, &error))?;
+    Ok(magic == *b"PK")
+}

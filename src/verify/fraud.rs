@@ -1,0 +1,283 @@
+//! Finds what does not fit, and makes fraud proofs of it (spec section 19).
+
+use crate::bundle::{LogSource, SourceError};
+use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::model::entry::Entry;
+use crate::model::event::Kind;
+use crate::model::fraud::{Fraud, Head, Shown};
+use crate::model::hash::{HASH_LEN, NodeHash, SubjectHash, empty_root};
+use crate::model::ident::EntryIndex;
+use crate::model::merkle::{
+    NodeSource, ProveError, TileNodeError, TileNodes, consistency_roots, inclusion_proof,
+    whole_consistency_proof,
+};
+use crate::model::subject::Subject;
+use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
+use crate::model::trust::TrustFile;
+
+/// A signed checkpoint, with the files of its log if they are at hand.
+#[derive(Clone)]
+pub struct Evidence<'a> {
+    /// The checkpoint.
+    pub note: SignedCheckpoint,
+    /// The files.
+    pub source: Option<&'a dyn LogSource>,
+}
+
+/// What a comparison of two checkpoints came to.
+#[derive(Debug)]
+pub enum Comparison {
+    /// One tree extends the other, and the operator signed both.
+    Fit,
+    /// They cannot both be true, and the operator signed both.
+    Fraud(Box<Fraud>),
+    /// It cannot be told.
+    Unclear(Unclear),
+}
+
+/// Why two checkpoints cannot be judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// `compare/key`: one is signed by no key that is known to be the operator's.
+    Key,
+    /// `compare/files`: the files of the larger log are not at hand, or not those that its
+    /// checkpoint is about.
+    Files,
+}
+
+impl Unclear {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Key => "compare/key",
+            Self::Files => "compare/files",
+        }
+    }
+}
+
+/// Tells whether two checkpoints of one operator fit, and proves it if they do not: by the first
+/// entries that differ, if the files of both logs are at hand.
+///
+/// # Errors
+/// [`SourceError`] if the system failed; files that are missing or wrong make it unclear.
+pub fn compare(
+    one: &Evidence<'_>,
+    other: &Evidence<'_>,
+    trust: &TrustFile,
+) -> Result<Comparison, SourceError> {
+    let place = |evidence: &Evidence<'_>| {
+        let Checkpoint { size, root, .. } = *evidence.note.checkpoint();
+        (size, root)
+    };
+    let (older, newer) = if place(one) <= place(other) { (one, other) } else { (other, one) };
+    let (Some(older_head), Some(newer_head)) = (head(older, trust)?, head(newer, trust)?) else {
+        return Ok(Comparison::Unclear(Unclear::Key));
+    };
+    let ((size, root), (newer_size, newer_root)) = (place(older), place(newer));
+    let fits = (size, root) == (newer_size, newer_root) || (size, root) == (0, empty_root());
+    if fits {
+        return Ok(Comparison::Fit);
+    }
+    let mut hashes = Vec::new();
+    if size < newer_size {
+        let proof = match newer.source {
+            Some(source) if size > 0 => {
+                let nodes = nodes(source, newer_size);
+                unless_io(whole_consistency_proof(size, newer_size, &nodes).map_err(Unread::from))?
+            }
+            _ => None,
+        };
+        let Some(proof) = proof else { return Ok(Comparison::Unclear(Unclear::Files)) };
+        match consistency_roots(size, newer_size, &proof) {
+            Ok((found, of_newer)) if of_newer == newer_root => {
+                if found == root {
+                    return Ok(Comparison::Fit);
+                }
+            }
+            _ => return Ok(Comparison::Unclear(Unclear::Files)),
+        }
+        hashes = proof;
+    }
+    if let (Some(of_older), Some(of_newer)) = (older.source, newer.source)
+        && let Some(entries) = two_entries((&older_head, of_older), (&newer_head, of_newer))?
+        && entries.check(trust).is_ok()
+    {
+        return Ok(Comparison::Fraud(Box::new(entries)));
+    }
+    let trees = Fraud::Trees { older: Box::new(older_head), newer: Box::new(newer_head), hashes };
+    Ok(Comparison::Fraud(Box::new(trees)))
+}
+
+/// The checkpoint with what makes its key the operator's; none if nothing at hand does.
+fn head(evidence: &Evidence<'_>, trust: &TrustFile) -> Result<Option<Head>, SourceError> {
+    let first = Head::by_first_key(evidence.note.clone());
+    if first.check(trust).is_ok() {
+        return Ok(Some(first));
+    }
+    let Some(source) = evidence.source else { return Ok(None) };
+    let size = evidence.note.checkpoint().size;
+    let mut root = Vec::new();
+    let mut found = None;
+    let about_root = Subject::Root.hash();
+    let scanned = for_each_entry(source, size, |index, bytes| {
+        let Ok(entry) = Entry::from_bytes(bytes) else { return };
+        if !touches(&entry, about_root) {
+            return;
+        }
+        root.push(bytes.to_vec());
+        if entry.event.frame.kind == Kind::OperatorRotated as u16 {
+            found = Some((index, root.len()));
+        }
+    });
+    if unless_io(scanned)?.is_none() {
+        return Ok(None);
+    }
+    // The newest rotation below a checkpoint's size brought the key that must sign it.
+    let Some((index, len)) = found else { return Ok(None) };
+    root.truncate(len);
+    let path = inclusion_proof(index, size, &nodes(source, size)).map_err(Unread::from);
+    let Some(path) = unless_io(path)? else { return Ok(None) };
+    let head = Head { note: evidence.note.clone(), root, path };
+    Ok(Some(head).filter(|head| head.check(trust).is_ok()))
+}
+
+fn touches(entry: &Entry, subject: SubjectHash) -> bool {
+    entry.header.links.find(subject).is_some()
+}
+
+/// The first entries at which two logs part.
+fn two_entries(
+    (older, of_older): (&Head, &dyn LogSource),
+    (newer, of_newer): (&Head, &dyn LogSource),
+) -> Result<Option<Fraud>, SourceError> {
+    let (size, newer_size) = (older.checkpoint().size, newer.checkpoint().size);
+    let parted = first_difference(size, &nodes(of_older, size), &nodes(of_newer, newer_size));
+    let Some(Some(index)) = unless_io(parted.map_err(Unread::from))? else { return Ok(None) };
+    let (Some(one), Some(other)) =
+        (show(of_older, size, index)?, show(of_newer, newer_size, index)?)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(Fraud::Entries {
+        index,
+        older: Box::new((older.clone(), one)),
+        newer: Box::new((newer.clone(), other)),
+    }))
+}
+
+/// The first leaf below `size` that differs between two trees of at least this size.
+fn first_difference<E>(
+    size: u64,
+    one: &impl NodeSource<Error = E>,
+    other: &impl NodeSource<Error = E>,
+) -> Result<Option<EntryIndex>, E> {
+    let differs = |level: u8, index: u64| Ok(one.node(level, index)? != other.node(level, index)?);
+    let mut begin = 0;
+    while begin < size {
+        let mut level = (size - begin).ilog2() as u8;
+        if !differs(level, begin >> level)? {
+            begin += 1u64 << level;
+            continue;
+        }
+        let mut index = begin >> level;
+        while level > 0 {
+            level -= 1;
+            index *= 2;
+            if !differs(level, index)? {
+                index += 1;
+            }
+        }
+        return Ok(Some(index));
+    }
+    Ok(None)
+}
+
+/// An entry with its inclusion path; none if the files do not have it.
+pub(super) fn show(
+    source: &dyn LogSource,
+    size: u64,
+    index: EntryIndex,
+) -> Result<Option<Shown>, SourceError> {
+    let path = inclusion_proof(index, size, &nodes(source, size)).map_err(Unread::from);
+    let Some(path) = unless_io(path)? else { return Ok(None) };
+    let width = u64::from(TILE_WIDTH);
+    let Some(coord) = TileLayout::of_size(size).bundle(index / width) else { return Ok(None) };
+    let Some(bytes) = unless_io(source.entries(&coord).map_err(Unread::from))? else {
+        return Ok(None);
+    };
+    let bundle = EntryBundle::parse(&bytes, &coord).ok();
+    let entry = bundle.and_then(|bundle| bundle.entries().nth((index % width) as usize));
+    Ok(entry.map(|entry| Shown { entry: entry.to_vec(), path }))
+}
+
+/// Calls for each entry of a log, in order.
+fn for_each_entry(
+    source: &dyn LogSource,
+    size: u64,
+    mut each: impl FnMut(EntryIndex, &[u8]),
+) -> Result<(), Unread> {
+    let mut index = 0;
+    for coord in TileLayout::of_size(size).bundles() {
+        let bytes = source.entries(&coord)?;
+        let bundle = EntryBundle::parse(&bytes, &coord).map_err(|_| Unread::Unfit)?;
+        for entry in bundle.entries() {
+            each(index, entry);
+            index += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Why something could not be read from a log.
+enum Unread {
+    Source(SourceError),
+    /// What is there is not what a tree of this size has.
+    Unfit,
+}
+
+impl From<SourceError> for Unread {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<TileNodeError<Unread>> for Unread {
+    fn from(error: TileNodeError<Unread>) -> Self {
+        match error {
+            TileNodeError::Read(unread) => unread,
+            TileNodeError::TooNarrow { .. } => Self::Unfit,
+        }
+    }
+}
+
+impl From<ProveError<TileNodeError<Unread>>> for Unread {
+    fn from(error: ProveError<TileNodeError<Unread>>) -> Self {
+        match error {
+            ProveError::Range(_) => Self::Unfit,
+            ProveError::Source(error) => error.into(),
+        }
+    }
+}
+
+/// What could be read; none if the log lacks it, which shows nothing but that it is incomplete.
+fn unless_io<T>(read: Result<T, Unread>) -> Result<Option<T>, SourceError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(Unread::Source(error @ SourceError::Io { .. })) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The tree's nodes, from a log's tiles.
+fn nodes(
+    source: &dyn LogSource,
+    size: u64,
+) -> impl NodeSource<Error = TileNodeError<Unread>> + use<'_> {
+    let layout = TileLayout::of_size(size);
+    TileNodes::new(move |level, index| -> Result<Vec<NodeHash>, Unread> {
+        let coord = layout.tile(level, index).ok_or(Unread::Unfit)?;
+        let bytes = source.tile(&coord)?;
+        let hashes = bytes.as_chunks::<HASH_LEN>().0;
+        Ok(hashes.iter().map(|hash| NodeHash::from_bytes(*hash)).collect())
+    })
+}
