@@ -14,6 +14,7 @@ mod demo;
 mod durable;
 mod forge;
 mod hostile;
+mod fraud;
 mod import;
 mod keyfile;
 mod keys;
