@@ -19,6 +19,7 @@ use crate::forge::*;
 use crate::util::*;
 
 mod commands;
+mod seals;
 
 /// The entries of the cast's enrolment: more than eight.
 fn honest() -> Forge {

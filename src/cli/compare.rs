@@ -12,7 +12,10 @@ use crate::bundle::{Existing, LogSource, OutputFile};
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::date::UnixMs;
 use crate::model::event::Kind;
-use crate::model::fraud::{Accusation, Deed, Fraud, FraudFault, Named, SignedHead};
+use crate::model::fraud::{Accusation, Deed, Fraud, FraudFault, Named, SignedHead, name_of};
+use crate::model::ident::EntryIndex;
+use crate::model::seal::Row;
+use crate::model::subject::Subject;
 use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
 use crate::verify::fraud::{Comparison, Evidence, compare};
 
@@ -110,7 +113,9 @@ pub fn page(ctx: &Context, accusation: &Accusation, out: Option<&Path>) -> Strin
                 page += &say("entry", &[("index", index), ("kind", &kind), ("leaf", leaf)]);
             }
         }
+        _ => {}
     }
+    page += &deed_of_seals(&say, ctx, &accusation.deed);
     for witness in accusation.witnesses() {
         page += &say("witness-too", &[("witness", &witness)]);
     }
@@ -118,6 +123,47 @@ pub fn page(ctx: &Context, accusation: &Accusation, out: Option<&Path>) -> Strin
         page += &say("written", &[("path", &out.display())]);
     }
     page
+}
+
+fn deed_of_seals(say: &Say<'_>, ctx: &Context, deed: &Deed) -> String {
+    let row = |row: &Option<Row>| match row {
+        None => ctx.say("fraud.no-row", &[]),
+        Some(Row { number, place }) => {
+            ctx.say("fraud.row", &[("number", number), ("index", &place.index)])
+        }
+    };
+    let named = |subject: &Subject| {
+        let (sort, name) = name_of(subject);
+        format!("{} {name}", ctx.say(&format!("fraud.subject-{sort}"), &[]))
+    };
+    match deed {
+        Deed::TwoTrees { .. } | Deed::TwoEntries { .. } => String::new(),
+        Deed::FalseSeal { seal, subject, row: sealed, entry, .. } => {
+            let entry: [(&str, &dyn std::fmt::Display); 3] =
+                [("index", &entry.index), ("subject", &named(subject)), ("leaf", &entry.leaf)];
+            say("sealed", &[("seal", seal), ("subject", &named(subject)), ("row", &row(sealed))])
+                + &say("touches", &entry)
+        }
+        Deed::TwoSeals { subject, seals } => {
+            let line = |(seal, sealed): &(EntryIndex, Option<Row>)| {
+                let subject = named(subject);
+                say("sealed", &[("seal", seal), ("subject", &subject), ("row", &row(sealed))])
+            };
+            seals.iter().map(line).collect()
+        }
+        Deed::Withheld { event, kind, by, at, deadline, seal, sealed_at, late } => {
+            let word = Kind::from_number(*kind).map_or("?", Kind::word);
+            let kind = ctx.language.word(word);
+            let received: [(&str, &dyn std::fmt::Display); 4] =
+                [("kind", &kind), ("event", event), ("by", by), ("time", at)];
+            let mut text = say("received", &received) + &say("deadline", &[("time", deadline)]);
+            text += &match late {
+                None => say("absent", &[("seal", seal), ("time", sealed_at)]),
+                Some(index) => say("late", &[("index", index)]),
+            };
+            text + &say("by-word", &[("by", by)])
+        }
+    }
 }
 
 type Say<'a> = dyn Fn(&str, &[(&str, &dyn std::fmt::Display)]) -> String + 'a;

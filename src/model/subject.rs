@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::encoding;
+use super::encoding::{self, Malformed};
 use super::event::{Attestation, Statement};
-use super::hash::{EventHash, SubjectHash, context_hash};
-use super::ident::{GiftId, Handle, ShipmentId};
+use super::hash::{EventHash, HASH_LEN, SubjectHash, context_hash};
+use super::ident::{GIFT_ID_LEN, GiftId, Handle, ShipmentId};
 use super::seal::Sort;
 use super::text::Text;
 
@@ -63,15 +63,47 @@ impl Subject {
     /// Of a gift, the encoding is the 20 bytes of its id: so who holds nothing but an id can tell
     /// where the gift would stand, and be shown that it does not.
     pub fn hash(&self) -> SubjectHash {
-        let (sort, bytes) = match self {
-            Subject::Root => (1u8, Vec::new()),
+        let (sort, bytes) = self.encoded();
+        SubjectHash::from_bytes(context_hash(CONTEXT, &[&[sort], &bytes]))
+    }
+
+    /// The number of its sort, and its encoding: of a gift the 20 bytes of its id.
+    pub fn encoded(&self) -> (u8, Vec<u8>) {
+        match self {
+            Subject::Root => (1, Vec::new()),
             Subject::Party(handle) => (2, encoding::encode(handle)),
-            Subject::Gift(donation) => return Self::hash_of_gift_id(&GiftId::from(donation)),
+            Subject::Gift(donation) => (3, GiftId::from(donation).as_bytes().to_vec()),
             Subject::Lot { item, lot } => (4, encoding::encode(&(item.clone(), lot.clone()))),
             Subject::Shipment(shipment) => (5, encoding::encode(shipment)),
             Subject::Statement(event) => (6, encoding::encode(event)),
-        };
-        SubjectHash::from_bytes(context_hash(CONTEXT, &[&[sort], &bytes]))
+        }
+    }
+
+    /// Reads what [`Self::encoded`] gives. Of a gift only the id is known then: zeros stand for the
+    /// rest of its donation's hash.
+    ///
+    /// # Errors
+    /// `code/unknown` for another sort, or where the bytes are not the one spelling of a subject.
+    pub fn from_encoded(sort: u8, bytes: &[u8]) -> Result<Self, Malformed> {
+        Ok(match sort {
+            1 if bytes.is_empty() => Subject::Root,
+            1 => return Err(Malformed::new("encoding/trailing")),
+            2 => Subject::Party(encoding::decode(bytes)?),
+            3 => {
+                let id: [u8; GIFT_ID_LEN] =
+                    bytes.try_into().map_err(|_| Malformed::new("encoding/truncated"))?;
+                let mut donation = [0; HASH_LEN];
+                donation[..GIFT_ID_LEN].copy_from_slice(&id);
+                Subject::Gift(EventHash::from_bytes(donation))
+            }
+            4 => {
+                let (item, lot) = encoding::decode(bytes)?;
+                Subject::Lot { item, lot }
+            }
+            5 => Subject::Shipment(encoding::decode(bytes)?),
+            6 => Subject::Statement(encoding::decode(bytes)?),
+            _ => return Err(Malformed::new("code/unknown")),
+        })
     }
 
     /// The hash of the gift with this id, whether there is one or not.

@@ -9,20 +9,27 @@
 
 pub mod bytes;
 mod head;
+mod seal;
+mod withheld;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use self::bytes::{Reader, put_hashes};
+use self::bytes::{Reader, put_hashes, put_short};
 use self::head::as_text;
+use super::date::UnixMs;
 use super::encoding::Malformed;
-use super::entry::Entry;
-use super::hash::{LeafHash, NodeHash};
-use super::ident::EntryIndex;
+use super::entry::{Entry, Place};
+use super::hash::{EventHash, LeafHash, NodeHash};
+use super::ident::{EntryIndex, GiftId};
 use super::merkle::consistency_roots;
+use super::seal::Row;
+use super::subject::Subject;
 use super::trust::TrustFile;
 
 pub use head::{Head, SignedHead};
+pub use seal::SealedRow;
+pub use withheld::{SubjectRow, Withheld};
 
 const MAGIC: &[u8] = b"giftproof-fraud/v1\n";
 
@@ -45,6 +52,28 @@ pub enum FraudFault {
     /// `fraud/checkpoint`: a checkpoint is of another log, or not signed by the operator.
     #[error("a checkpoint is not one of this log's operator: {0}")]
     Checkpoint(&'static str),
+    /// `fraud/entry`: what should be an entry is none, or its event is not signed by its signers.
+    #[error("an entry that is shown is none: {0}")]
+    Entry(&'static str),
+    /// `fraud/seal`: what should be a seal of the operator is none.
+    #[error("what is shown is no seal of the operator: {0}")]
+    Seal(&'static str),
+    /// `fraud/rows`: what the seal says of a subject is not what is claimed.
+    #[error("the seal does not say what is claimed: {0}")]
+    Rows(&'static str),
+    /// `fraud/lodged`: the lodged note does not hold, or nobody's whose word counts.
+    #[error("the lodged note does not count: {0}")]
+    Lodged(&'static str),
+    /// `fraud/chain`: the entries are not all that touch the subjects, or do not stand by
+    /// themselves.
+    #[error("the entries that are shown are not a whole story: {0}")]
+    Chain(&'static str),
+    /// `fraud/early`: the event need not be in the log by the seal that is shown.
+    #[error("the event need not be in the log yet")]
+    Early,
+    /// `fraud/refused`: the rules refused the event at some time, or may have.
+    #[error("the operator may have refused the event: {0}")]
+    Refused(&'static str),
     /// `fraud/order`: the two sides do not stand in their order.
     #[error("the two sides do not stand in their order")]
     Order,
@@ -61,6 +90,13 @@ impl FraudFault {
             Self::Keys(_) => "fraud/keys",
             Self::Path(_) => "fraud/path",
             Self::Checkpoint(_) => "fraud/checkpoint",
+            Self::Entry(_) => "fraud/entry",
+            Self::Seal(_) => "fraud/seal",
+            Self::Rows(_) => "fraud/rows",
+            Self::Lodged(_) => "fraud/lodged",
+            Self::Chain(_) => "fraud/chain",
+            Self::Early => "fraud/early",
+            Self::Refused(_) => "fraud/refused",
             Self::Order => "fraud/order",
             Self::Fits => "fraud/fits",
         }
@@ -70,8 +106,16 @@ impl FraudFault {
     pub const fn detail(&self) -> Option<&'static str> {
         match self {
             Self::Malformed(malformed) => Some(malformed.code),
-            Self::Keys(code) | Self::Path(code) | Self::Checkpoint(code) => Some(code),
-            Self::Order | Self::Fits => None,
+            Self::Keys(code)
+            | Self::Path(code)
+            | Self::Checkpoint(code)
+            | Self::Entry(code)
+            | Self::Seal(code)
+            | Self::Rows(code)
+            | Self::Lodged(code)
+            | Self::Chain(code)
+            | Self::Refused(code) => Some(code),
+            Self::Early | Self::Order | Self::Fits => None,
         }
     }
 }
@@ -107,6 +151,30 @@ pub enum Fraud {
         /// Another tree, and the entry in it.
         newer: Box<(Head, Shown)>,
     },
+    /// A seal that leaves out an entry, or says of it what it does not say itself.
+    Unsealed {
+        /// The tree.
+        head: Box<Head>,
+        /// What the entry touches.
+        subject: Subject,
+        /// What the seal says of that.
+        sealed: SealedRow,
+        /// The entry, below the seal.
+        entry: Shown,
+    },
+    /// Two seals that cannot both be true.
+    Seals {
+        /// The tree.
+        head: Box<Head>,
+        /// What they say something about.
+        subject: Subject,
+        /// The first.
+        first: SealedRow,
+        /// The second.
+        second: SealedRow,
+    },
+    /// An event that is not in the log when it must be.
+    Withheld(Box<Withheld>),
 }
 
 /// What a fraud proof proves.
@@ -133,9 +201,71 @@ pub enum Deed {
     TwoEntries {
         /// The index.
         index: EntryIndex,
-        /// The leaf hashes, and the hashes of the events if they can be read.
+        /// The entries.
         entries: Vec<Named>,
     },
+    /// The operator sealed that an entry is not there, or is another one.
+    FalseSeal {
+        /// The seal.
+        seal: EntryIndex,
+        /// What the entry touches.
+        #[serde(serialize_with = "subject_as_text")]
+        subject: Subject,
+        /// What the seal says of that; none if it says that nothing touches it.
+        row: Option<Row>,
+        /// The entry.
+        entry: Place,
+        /// The how-manieth about the subject it says it is; none if it does not say.
+        number: Option<u32>,
+    },
+    /// The operator sealed two things that cannot both be true.
+    TwoSeals {
+        /// What they are about.
+        #[serde(serialize_with = "subject_as_text")]
+        subject: Subject,
+        /// The first seal and what it says, and the second.
+        seals: [(EntryIndex, Option<Row>); 2],
+    },
+    /// The operator withheld an event, if who received it has handed it in.
+    Withheld {
+        /// The event.
+        #[serde(serialize_with = "as_text")]
+        event: EventHash,
+        /// Its kind's number.
+        kind: u16,
+        /// The registrar or witness whose word this is.
+        by: String,
+        /// When it was received, as it says.
+        at: UnixMs,
+        /// Until when the event must be in the log.
+        deadline: UnixMs,
+        /// The seal under which it is not.
+        seal: EntryIndex,
+        /// When that was recorded.
+        sealed_at: UnixMs,
+        /// The entry that it became too late.
+        late: Option<EntryIndex>,
+    },
+}
+
+/// A subject for people and programs: its sort, and its name.
+pub fn name_of(subject: &Subject) -> (&'static str, String) {
+    match subject {
+        Subject::Root => ("root", String::new()),
+        Subject::Party(handle) => ("party", handle.to_string()),
+        Subject::Gift(donation) => ("gift", GiftId::from(donation).to_string()),
+        Subject::Lot { item, lot } => ("lot", format!("{} {}", item.as_str(), lot.as_str())),
+        Subject::Shipment(shipment) => ("shipment", shipment.to_string()),
+        Subject::Statement(event) => ("statement", event.to_string()),
+    }
+}
+
+fn subject_as_text<S: serde::Serializer>(
+    subject: &Subject,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let (sort, name) = name_of(subject);
+    serializer.collect_str(&format_args!("{sort} {name}"))
 }
 
 /// An entry, for people.
@@ -154,6 +284,9 @@ impl Deed {
         match self {
             Self::TwoTrees { .. } => "two-trees",
             Self::TwoEntries { .. } => "two-entries",
+            Self::FalseSeal { .. } => "false-seal",
+            Self::TwoSeals { .. } => "two-seals",
+            Self::Withheld { .. } => "withheld",
         }
     }
 }
@@ -173,6 +306,9 @@ impl Accusation {
 
 const TREES: u8 = 1;
 const ENTRIES: u8 = 2;
+const UNSEALED: u8 = 3;
+const SEALS: u8 = 4;
+const WITHHELD: u8 = 5;
 
 impl Fraud {
     /// Whether bytes claim to be a fraud proof.
@@ -206,6 +342,19 @@ impl Fraud {
                 older: Box::new((Head::read(reader)?, Shown::read(reader)?)),
                 newer: Box::new((Head::read(reader)?, Shown::read(reader)?)),
             },
+            UNSEALED => Self::Unsealed {
+                head: Box::new(Head::read(reader)?),
+                subject: read_subject(reader)?,
+                sealed: SealedRow::read(reader)?,
+                entry: Shown::read(reader)?,
+            },
+            SEALS => Self::Seals {
+                head: Box::new(Head::read(reader)?),
+                subject: read_subject(reader)?,
+                first: SealedRow::read(reader)?,
+                second: SealedRow::read(reader)?,
+            },
+            WITHHELD => Self::Withheld(Box::new(Withheld::read(reader)?)),
             _ => return Err(Malformed::new("code/unknown")),
         })
     }
@@ -227,6 +376,24 @@ impl Fraud {
                     head.put(&mut bytes);
                     shown.put(&mut bytes);
                 }
+            }
+            Self::Unsealed { head, subject, sealed, entry } => {
+                bytes.push(UNSEALED);
+                head.put(&mut bytes);
+                put_subject(&mut bytes, subject);
+                sealed.put(&mut bytes);
+                entry.put(&mut bytes);
+            }
+            Self::Seals { head, subject, first, second } => {
+                bytes.push(SEALS);
+                head.put(&mut bytes);
+                put_subject(&mut bytes, subject);
+                first.put(&mut bytes);
+                second.put(&mut bytes);
+            }
+            Self::Withheld(withheld) => {
+                bytes.push(WITHHELD);
+                withheld.put(&mut bytes);
             }
         }
         bytes
@@ -255,6 +422,38 @@ impl Fraud {
                     return Err(FraudFault::Fits);
                 }
                 Ok(Accusation { deed: Deed::TwoEntries { index: *index, entries }, heads })
+            }
+            Self::Unsealed { head, subject, sealed, entry } => {
+                let (signed, keys) = (head.check(trust)?, head.operator_keys(trust)?);
+                let seal = sealed.check(subject, head, &keys, trust.genesis())?;
+                let (place, number) = seal::touching(entry, subject, head, trust.genesis())?;
+                let row = sealed.row;
+                if place.index >= seal.index || !seal::contradicts_entry(row, place, number) {
+                    return Err(FraudFault::Fits);
+                }
+                let (seal, subject) = (seal.index, subject.clone());
+                let deed = Deed::FalseSeal { seal, subject, row, entry: place, number };
+                Ok(Accusation { deed, heads: vec![signed] })
+            }
+            Self::Seals { head, subject, first, second } => {
+                let (signed, keys) = (head.check(trust)?, head.operator_keys(trust)?);
+                let said = |sealed: &SealedRow| -> Result<_, FraudFault> {
+                    let seal = sealed.check(subject, head, &keys, trust.genesis())?;
+                    Ok((seal.index, sealed.row))
+                };
+                let seals = [said(first)?, said(second)?];
+                if seals[0].0 >= seals[1].0 {
+                    return Err(FraudFault::Order);
+                }
+                if !seal::contradict(seals[0], seals[1]) {
+                    return Err(FraudFault::Fits);
+                }
+                let deed = Deed::TwoSeals { subject: subject.clone(), seals };
+                Ok(Accusation { deed, heads: vec![signed] })
+            }
+            Self::Withheld(withheld) => {
+                let (deed, signed) = withheld.check(trust)?;
+                Ok(Accusation { deed, heads: vec![signed] })
             }
         }
     }
@@ -290,4 +489,15 @@ fn check_trees(heads: &[SignedHead], hashes: &[NodeHash]) -> Result<NodeHash, Fr
         return Err(FraudFault::Path("proof/root"));
     }
     if found == older.root { Err(FraudFault::Fits) } else { Ok(found) }
+}
+
+fn read_subject(reader: &mut Reader<'_>) -> Result<Subject, Malformed> {
+    let sort = reader.byte()?;
+    Subject::from_encoded(sort, &reader.short()?)
+}
+
+fn put_subject(into: &mut Vec<u8>, subject: &Subject) {
+    let (sort, bytes) = subject.encoded();
+    into.push(sort);
+    put_short(into, &bytes);
 }
