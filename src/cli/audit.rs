@@ -14,6 +14,7 @@ use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
+use super::withheld;
 use super::witnesses::moment;
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
@@ -40,6 +41,10 @@ pub struct Args {
     list: bool,
     #[command(flatten)]
     files: FileArgs,
+    #[arg(long, value_name = "OUT", requires = "trust")]
+    fraud_proof: Option<PathBuf>,
+    #[arg(long, value_name = "LODGED")]
+    withheld: Option<PathBuf>,
 }
 
 /// The answer for programs.
@@ -64,6 +69,7 @@ struct Answer<'a> {
     differences: Option<&'a Summary>,
     since: Option<Earlier>,
     conflicts: Vec<Conflict>,
+    withheld: Option<withheld::Answer>,
     #[serde(flatten)]
     written: Written,
 }
@@ -89,14 +95,24 @@ struct Conflict {
 /// Audits a bundle, an unpacked folder or a ledger folder.
 ///
 /// # Errors
-/// `audit/failed` with exit code 1, `audit/not-understood` with 2; the answer is printed before.
+/// `audit/failed` and `audit/withheld` with exit code 1, `audit/not-understood` with 2; the answer
+/// is printed before.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = args.trust.as_deref().map(read_trust).transpose()?;
     let auditor = args.files.auditor(trust.as_ref(), ctx)?;
     let since = args.files.since()?;
     let mut earlier = earlier(&since);
     let started = Instant::now();
-    let report = with_source(&args.source, |source| audit(source, trust.as_ref(), since, ctx))?;
+    let (report, fraud, withheld) = with_source(&args.source, |source| {
+        let report = audit(source, trust.as_ref(), since, ctx)?;
+        let fraud = match (&args.fraud_proof, &trust) {
+            (Some(_), Some(trust)) => compare::with_seen(source, trust)?,
+            _ => None,
+        };
+        let withheld = args.withheld.as_deref();
+        let withheld = withheld.map(|note| withheld::judge(note, source, &report, trust.as_ref()));
+        Ok((report, fraud, withheld.transpose()?.flatten()))
+    })?;
     let seconds = started.elapsed().as_secs_f64();
     if let Some(earlier) = &mut earlier {
         earlier.resumed = report.resumed_at > 0;
@@ -134,10 +150,26 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         differences: summary.as_ref(),
         since: earlier,
         conflicts: report.conflicts.iter().map(conflict).collect(),
+        withheld: withheld.as_ref().map(withheld::Judged::answer),
         written,
     };
+    if let Some(withheld) = &withheld {
+        text.push_str(&format!("\n{}", withheld.page(ctx)));
+    }
+    // Two trees outweigh one event.
+    let of_event = || withheld.as_ref().and_then(|withheld| withheld.fraud.as_ref());
+    let fraud = fraud.as_ref().or_else(of_event);
+    if let (Some(out), Some((fraud, accusation))) = (&args.fraud_proof, fraud) {
+        compare::write(fraud, out)?;
+        text.push_str(&format!("\n{}", compare::page(ctx, accusation, Some(out))));
+    }
     ctx.answer(&answer, &text)?;
     match report.outcome() {
+        Outcome::Clean | Outcome::NotUnderstood
+            if withheld.as_ref().is_some_and(withheld::Judged::accuses) =>
+        {
+            Err(Failure::refused("audit/withheld"))
+        }
         Outcome::Clean => Ok(()),
         Outcome::Failed => Err(Failure::refused("audit/failed")),
         Outcome::NotUnderstood => Err(Failure::new("audit/not-understood")),

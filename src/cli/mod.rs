@@ -49,6 +49,7 @@ mod signing;
 mod stock;
 mod verify;
 mod verify_audited;
+mod withheld;
 mod witness;
 mod witnesses;
 mod words;

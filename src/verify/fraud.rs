@@ -109,7 +109,10 @@ pub fn compare(
 }
 
 /// The checkpoint with what makes its key the operator's; none if nothing at hand does.
-fn head(evidence: &Evidence<'_>, trust: &TrustFile) -> Result<Option<Head>, SourceError> {
+pub(super) fn head(
+    evidence: &Evidence<'_>,
+    trust: &TrustFile,
+) -> Result<Option<Head>, SourceError> {
     let first = Head::by_first_key(evidence.note.clone());
     if first.check(trust).is_ok() {
         return Ok(Some(first));
@@ -199,7 +202,25 @@ pub(super) fn show(
     index: EntryIndex,
 ) -> Result<Option<Shown>, SourceError> {
     let path = inclusion_proof(index, size, &nodes(source, size)).map_err(Unread::from);
-    let Some(path) = unless_io(path)? else { return Ok(None) };
+    let (path, entry) = (unless_io(path)?, entry_bytes(source, size, index)?);
+    Ok(path.zip(entry).map(|(path, entry)| Shown { entry, path }))
+}
+
+/// An entry; none if the files do not have it.
+pub(super) fn entry_at(
+    source: &dyn LogSource,
+    size: u64,
+    index: EntryIndex,
+) -> Result<Option<Entry>, SourceError> {
+    let bytes = entry_bytes(source, size, index)?;
+    Ok(bytes.and_then(|bytes| Entry::from_bytes(&bytes).ok()))
+}
+
+fn entry_bytes(
+    source: &dyn LogSource,
+    size: u64,
+    index: EntryIndex,
+) -> Result<Option<Vec<u8>>, SourceError> {
     let width = u64::from(TILE_WIDTH);
     let Some(coord) = TileLayout::of_size(size).bundle(index / width) else { return Ok(None) };
     let Some(bytes) = unless_io(source.entries(&coord).map_err(Unread::from))? else {
@@ -207,11 +228,11 @@ pub(super) fn show(
     };
     let bundle = EntryBundle::parse(&bytes, &coord).ok();
     let entry = bundle.and_then(|bundle| bundle.entries().nth((index % width) as usize));
-    Ok(entry.map(|entry| Shown { entry: entry.to_vec(), path }))
+    Ok(entry.map(<[u8]>::to_vec))
 }
 
 /// Calls for each entry of a log, in order.
-fn for_each_entry(
+pub(super) fn for_each_entry(
     source: &dyn LogSource,
     size: u64,
     mut each: impl FnMut(EntryIndex, &[u8]),
@@ -229,7 +250,7 @@ fn for_each_entry(
 }
 
 /// Why something could not be read from a log.
-enum Unread {
+pub(super) enum Unread {
     Source(SourceError),
     /// What is there is not what a tree of this size has.
     Unfit,
@@ -260,7 +281,7 @@ impl From<ProveError<TileNodeError<Unread>>> for Unread {
 }
 
 /// What could be read; none if the log lacks it, which shows nothing but that it is incomplete.
-fn unless_io<T>(read: Result<T, Unread>) -> Result<Option<T>, SourceError> {
+pub(super) fn unless_io<T>(read: Result<T, Unread>) -> Result<Option<T>, SourceError> {
     match read {
         Ok(read) => Ok(Some(read)),
         Err(Unread::Source(error @ SourceError::Io { .. })) => Err(error),
@@ -269,7 +290,7 @@ fn unless_io<T>(read: Result<T, Unread>) -> Result<Option<T>, SourceError> {
 }
 
 /// The tree's nodes, from a log's tiles.
-fn nodes(
+pub(super) fn nodes(
     source: &dyn LogSource,
     size: u64,
 ) -> impl NodeSource<Error = TileNodeError<Unread>> + use<'_> {

@@ -53,6 +53,7 @@ mod saved;
 mod since;
 mod tiles;
 mod trust;
+pub mod withheld;
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
