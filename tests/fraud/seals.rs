@@ -8,6 +8,9 @@ use giftproof::model::fraud::{SealedRow, SubjectRow, Withheld};
 use giftproof::model::seal::{Row, Rows, Sort, TableProof};
 use giftproof::model::subject::{HashedSubject, Subject};
 
+use giftproof::verify::withheld::{Lodging, judge_lodged};
+use giftproof::verify::{Options, Outcome, audit};
+
 use super::*;
 
 const OPERATOR: [(Capacity, &str); 1] = [(Capacity::Operator, "operator")];
@@ -450,6 +453,86 @@ fn a_withheld_recall_is_missing_from_a_table() {
     // Without the maker's own entries, nothing tells that it may recall.
     case.subjects.remove(0);
     assert_eq!(case.judge().unwrap_err().detail(), Some("party/unknown"));
+}
+
+/// Whether the log is sealed at its end.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Sealed,
+    Open,
+}
+
+/// What an audit of the whole log makes of the lodged note.
+fn audited(case: &Case, end: End) -> (Lodging, Option<Deed>) {
+    let mut forge = Forge::of(&case.world);
+    if end == End::Sealed {
+        let seal = push_seal(&mut forge, &case.world, &[]);
+        forge.items[seal].recorded_at = case.world.now;
+    }
+    let (trust, files) = (forge.trust(), forge.files());
+    let report = audit(&files, Some(&trust), &Options::default()).unwrap();
+    assert_eq!(report.outcome(), Outcome::Clean, "{:?}", report.failures);
+    let log = Evidence { note: files.signed_checkpoint(), source: Some(&files) };
+    let lodged = Lodged::parse(&case.lodged).unwrap();
+    let state = report.state.as_ref().unwrap();
+    let (lodging, fraud) = judge_lodged(&log, state, &lodged, Some(&trust)).unwrap();
+    (lodging, fraud.map(|fraud| holds(&fraud, &trust)))
+}
+
+#[test]
+fn an_audit_tells_what_became_of_a_lodged_event() {
+    let deadline = after(60 + DELAY_SECONDS);
+    let mut case = Case::new("hospital-a", "registrar-1");
+    assert_eq!(audited(&case, End::Sealed), (Lodging::Pending { deadline: Some(deadline) }, None));
+    case.wait(DELAY_SECONDS + 1);
+    let (lodging, deed) = audited(&case, End::Sealed);
+    assert_eq!(lodging, Lodging::Absent { deadline });
+    assert!(matches!(deed, Some(Deed::Withheld { late: None, .. })));
+    // Without a seal there is no small proof.
+    case.world.accept(revocation(&case.world, "hospital-b"));
+    assert_eq!(audited(&case, End::Open), (Lodging::Absent { deadline }, None));
+    // The rules refuse it by now, but did not when it had to be recorded.
+    let revoked = KeyRevoked { handle: handle("hospital-a"), key: key("hospital-a") };
+    case.world.accept(case.world.draft(revoked.clone(), &TWO));
+    let (lodging, deed) = audited(&case, End::Sealed);
+    assert_eq!(lodging, Lodging::Absent { deadline });
+    assert!(matches!(deed, Some(Deed::Withheld { late: None, .. })));
+
+    // They did.
+    let mut case = Case::new("hospital-a", "registrar-1");
+    case.wait(10);
+    case.world.accept(case.world.draft(revoked, &TWO));
+    case.wait(DELAY_SECONDS);
+    assert_eq!(audited(&case, End::Sealed), (Lodging::Refused { code: "key/ended" }, None));
+
+    let mut case = Case::new("hospital-a", "registrar-1");
+    case.wait(DELAY_SECONDS);
+    let index = case.world.state.size;
+    case.world.accept(revocation(&World::new(), "hospital-a"));
+    assert_eq!(audited(&case, End::Sealed), (Lodging::InTime { index }, None));
+    let mut case = Case::new("hospital-a", "registrar-1");
+    case.wait(DELAY_SECONDS + 1);
+    case.world.accept(revocation(&World::new(), "hospital-a"));
+    let (lodging, deed) = audited(&case, End::Sealed);
+    assert_eq!(lodging, Lodging::Late { index, deadline });
+    assert!(matches!(deed, Some(Deed::Withheld { late: Some(at), .. }) if at == index));
+}
+
+/// A dispute rests on the gift's whole journey, and on all parties to it.
+#[test]
+fn a_withheld_dispute_is_proven_with_the_gifts_journey() {
+    let mut world = story();
+    let gift = *world.state.gifts.keys().next().unwrap();
+    let arrived = vec![arrival(goods(gift, 1, Some("hospital-a")), [60, 0, 0, 0, 0])];
+    let arrived = receipt(shipment("red-cross", "S-1"), true, arrived);
+    world.accept(world.draft(arrived, &[(Capacity::Taker, "hospital-a")]));
+    let dispute = Dispute { gift, claim: Claim::NotReceived, text: text("") };
+    let draft = world.draft(dispute, &[(Capacity::Speaker, "hospital-a")]);
+    let mut case = Case::of(world, &draft, "registrar-3", Vec::new());
+    case.wait(DELAY_SECONDS + 1);
+    let (lodging, deed) = audited(&case, End::Sealed);
+    assert!(matches!(lodging, Lodging::Absent { .. }));
+    assert!(matches!(deed, Some(Deed::Withheld { late: None, .. })), "{deed:?}");
 }
 
 /// As for the other kinds: truncations, flips, and large lengths.
