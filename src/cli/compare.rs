@@ -8,7 +8,7 @@ use serde_json::json;
 use super::audit::{read_trust, with_source};
 use super::context::Context;
 use super::failure::{Failure, read_file, write_failed};
-use crate::bundle::{Existing, LogSource, OutputFile};
+use crate::bundle::{Existing, LogSource, OutputFile, SourceError};
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::date::UnixMs;
 use crate::model::event::Kind;
@@ -17,7 +17,7 @@ use crate::model::ident::EntryIndex;
 use crate::model::seal::Row;
 use crate::model::subject::Subject;
 use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
-use crate::verify::fraud::{Comparison, Evidence, compare};
+use crate::verify::fraud::{Comparison, Evidence, compare, false_seal};
 
 /// What `compare` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -58,6 +58,30 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         }
         Comparison::Unclear(unclear) => Err(Failure::new(unclear.code())),
     }
+}
+
+/// Compares a log with the newest checkpoint in the trust file, and with the root's rows in its own
+/// seals; gives a proof if something does not fit.
+///
+/// # Errors
+/// When files cannot be read.
+pub fn with_seen(
+    source: &dyn LogSource,
+    trust: &TrustFile,
+) -> Result<Option<(Fraud, Accusation)>, Failure> {
+    let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
+    let bytes = source.checkpoint().map_err(failed)?;
+    // What is no checkpoint has failed the audit, and accuses nobody.
+    let Ok(note) = SignedCheckpoint::parse(&bytes) else { return Ok(None) };
+    let log = Evidence { note, source: Some(source) };
+    let seen = trust.newest().cloned().map(|note| Evidence { note, source: None });
+    let compared = seen.map(|seen| compare(&log, &seen, trust)).transpose().map_err(failed)?;
+    let fraud = match compared {
+        Some(Comparison::Fraud(fraud)) => Some(*fraud),
+        _ => false_seal(&log, &[], trust).map_err(failed)?,
+    };
+    let accused = |fraud: Fraud| fraud.check(trust).map(|accusation| (fraud, accusation));
+    Ok(fraud.map(accused).transpose()?)
 }
 
 /// Judges a fraud proof: says what it proves.

@@ -1,5 +1,5 @@
 //! Lodged notes: a registrar or a witness confirms that it has received a signed event, and when
-//! (spec section 19.4).
+//! (spec section 19.5).
 //!
 //! Whoever must fear that the operator withholds an event lodges it first. If the event is then not
 //! in the log when the rules' `inclusion_seconds` are over, the note is what an accusation

@@ -1,16 +1,19 @@
 //! Finds what does not fit, and makes fraud proofs of it (spec section 19).
 
+use std::collections::{BTreeSet, HashMap};
+
 use crate::bundle::{LogSource, SourceError};
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::model::entry::Entry;
-use crate::model::event::Kind;
-use crate::model::fraud::{Fraud, Head, Shown};
+use crate::model::entry::{Entry, NO_LEAF};
+use crate::model::event::{Kind, Statement};
+use crate::model::fraud::{Fraud, Head, SealedRow, Shown};
 use crate::model::hash::{HASH_LEN, NodeHash, SubjectHash, empty_root};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{
     NodeSource, ProveError, TileNodeError, TileNodes, consistency_roots, inclusion_proof,
     whole_consistency_proof,
 };
+use crate::model::seal::{Row, TableProof};
 use crate::model::subject::Subject;
 use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::trust::TrustFile;
@@ -106,6 +109,79 @@ pub fn compare(
     }
     let trees = Fraud::Trees { older: Box::new(older_head), newer: Box::new(newer_head), hashes };
     Ok(Comparison::Fraud(Box::new(trees)))
+}
+
+/// What a seal that somebody was shown says of a subject.
+#[derive(Clone, Debug)]
+pub struct SealedClaim {
+    /// The seal's index.
+    pub seal: EntryIndex,
+    /// The subject.
+    pub subject: Subject,
+    /// Its row; none if it has none.
+    pub row: Option<Row>,
+    /// What shows that in the table of the subject's sort; empty for the root.
+    pub table: TableProof,
+}
+
+/// Looks in a log for the newest entries that contradict what its seals say: of these subjects, and
+/// of the root, whose row stands in each seal. Gives the first proof that holds.
+///
+/// # Errors
+/// [`SourceError`] if the system failed.
+pub fn false_seal(
+    log: &Evidence<'_>,
+    claims: &[SealedClaim],
+    trust: &TrustFile,
+) -> Result<Option<Fraud>, SourceError> {
+    let Some(source) = log.source else { return Ok(None) };
+    let size = log.note.checkpoint().size;
+    let root = Subject::Root.hash();
+    let asked: BTreeSet<SubjectHash> =
+        claims.iter().map(|claim| claim.subject.hash()).chain([root]).collect();
+    let mut newest: HashMap<SubjectHash, EntryIndex> = HashMap::new();
+    let mut suspects: Vec<(SealedClaim, EntryIndex)> = Vec::new();
+    let scanned = for_each_entry(source, size, |index, bytes| {
+        let Ok(entry) = Entry::from_bytes(bytes) else { return };
+        let genesis = if index == 0 { NO_LEAF } else { trust.genesis() };
+        let event = entry.event.open(&genesis);
+        if let Ok(Some(Statement::EpochSealed(seal))) = event.as_ref().map(|event| &event.statement)
+        {
+            let of_root = SealedClaim {
+                seal: index,
+                subject: Subject::Root,
+                row: Some(seal.root),
+                table: TableProof::from_bytes(Vec::new()),
+            };
+            let about_this = claims.iter().filter(|claim| claim.seal == index).cloned();
+            for claim in about_this.chain([of_root]) {
+                let Some(entry) = newest.get(&claim.subject.hash()) else { continue };
+                if claim.row.is_none_or(|row| row.place.index != *entry) {
+                    suspects.push((claim, *entry));
+                }
+            }
+        }
+        let linked = entry.header.links.iter().map(|link| link.subject);
+        let told = event.map(|event| event.subjects(None)).unwrap_or_default();
+        let told = told.iter().map(Subject::hash);
+        newest.extend(
+            linked.chain(told).filter(|hash| asked.contains(hash)).map(|hash| (hash, index)),
+        );
+    });
+    if unless_io(scanned)?.is_none() || suspects.is_empty() {
+        return Ok(None);
+    }
+    let Some(head) = head(log, trust)? else { return Ok(None) };
+    for (SealedClaim { seal, subject, row, table }, entry) in suspects {
+        let (seal, entry) = (show(source, size, seal)?, show(source, size, entry)?);
+        let (Some(seal), Some(entry)) = (seal, entry) else { continue };
+        let sealed = SealedRow { seal, row, table };
+        let fraud = Fraud::Unsealed { head: Box::new(head.clone()), subject, sealed, entry };
+        if fraud.check(trust).is_ok() {
+            return Ok(Some(fraud));
+        }
+    }
+    Ok(None)
 }
 
 /// The checkpoint with what makes its key the operator's; none if nothing at hand does.

@@ -1,4 +1,4 @@
-//! Whether an event that was lodged is in a log when it must be (spec section 19.6).
+//! Whether an event that was lodged is in a log when it must be (spec section 19.5).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -181,12 +181,14 @@ fn prove(
         SubjectRow { subject: subject.clone(), row, table }
     };
     let subjects = story.asked.iter().filter(|subject| **subject != Subject::Root).map(row);
+    let mut subjects: Vec<SubjectRow> = subjects.collect();
+    subjects.sort_by_key(|asked| asked.subject.encoded());
     let fraud = Fraud::Withheld(Box::new(Withheld {
         head,
         lodged: lodged.to_bytes(),
         anchor,
         seal,
-        subjects: subjects.collect(),
+        subjects,
         entries: story.entries.into_values().collect(),
     }));
     // A subject that only some of its entries tell of, or a seal that is false: no proof.

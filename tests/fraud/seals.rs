@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use giftproof::model::draft::Draft;
 use giftproof::model::entry::{Entry, NO_LEAF, Place};
 use giftproof::model::fraud::{SealedRow, SubjectRow, Withheld};
-use giftproof::model::seal::{Row, Rows, Sort, TableProof};
+use giftproof::model::hash::SubjectHash;
+use giftproof::model::seal::{Row, Rows, SealFault, Sort, TableProof};
 use giftproof::model::subject::{HashedSubject, Subject};
 
+use giftproof::verify::fraud::{SealedClaim, false_seal};
 use giftproof::verify::withheld::{Lodging, judge_lodged};
 use giftproof::verify::{Options, Outcome, audit};
 
@@ -140,6 +142,68 @@ fn a_seal_that_forgets_an_entry_is_proven_false() {
                         "fraud/fits"
                     );
                 }
+            }
+        }
+    }
+}
+
+/// An auditor finds a false row of the root in the seal itself; other rows in what somebody was
+/// shown under the seal.
+#[test]
+fn a_log_is_searched_for_what_contradicts_its_seals() {
+    let world = story();
+    let honest = Forge::of(&world);
+    let (trust, size) = (honest.trust(), honest.items.len());
+    let search = |forgotten: &[usize], subject: Option<&Subject>| {
+        let mut forge = honest.clone();
+        let seal = push_seal(&mut forge, &world, forgotten);
+        push_seal(&mut forge, &world, &[]);
+        let log = forge.entries();
+        let claim = subject.map(|subject| {
+            let SealedRow { row, table, .. } = sealed(&log, seal, forgotten, subject);
+            SealedClaim { seal: seal as u64, subject: subject.clone(), row, table }
+        });
+        let files = Files::of(&log, "operator");
+        let evidence = Evidence { note: files.signed_checkpoint(), source: Some(&files) };
+        let fraud = false_seal(&evidence, claim.as_slice(), &trust).unwrap();
+        fraud.map(|fraud| match holds(&fraud, &trust) {
+            Deed::FalseSeal { subject, entry, .. } => (subject, entry.index as usize),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(search(&[], None), None);
+    assert_eq!(search(&[size - 2], None), Some((Subject::Root, size - 2)));
+    let party = Subject::Party(handle("hospital-b"));
+    assert_eq!(search(&[size - 1], None), None);
+    assert_eq!(search(&[size - 1], Some(&party)), Some((party.clone(), size - 1)));
+    assert_eq!(search(&[], Some(&party)), None);
+}
+
+/// What a proof of several rows shows of one is what a proof of this one alone would.
+#[test]
+fn a_proof_of_several_rows_has_one_for_each() {
+    let log = Forge::of(&story()).entries();
+    let rows = rows(&log, &[]);
+    let nobody = ["nobody", "no-one", "none-such"].map(|name| Subject::Party(handle(name)));
+    let all = all_subjects(&log, log.len());
+    for sort in Sort::ALL {
+        let of_sort = all.iter().chain(&nobody).filter(|subject| Sort::of(subject) == Some(*sort));
+        let asked: Vec<SubjectHash> = of_sort.map(Subject::hash).collect();
+        let table = rows.table(*sort);
+        let claims: Vec<_> = asked.iter().map(|subject| (*subject, table.get(subject))).collect();
+        for several in 1..=claims.len() {
+            let claims = &claims[..several];
+            let proof = table.prove(&asked[..several]);
+            for (subject, row) in claims {
+                let narrow = proof.narrow(claims, subject).unwrap();
+                assert_eq!(narrow, table.prove(&[*subject]));
+                assert!(narrow.verify(&[(*subject, *row)], &table.sealed().unwrap()).is_ok());
+            }
+            let other = Subject::Party(handle("other")).hash();
+            assert_eq!(proof.narrow(claims, &other), Err(SealFault::Contradicted));
+            for len in 0..proof.as_bytes().len() {
+                let cut = TableProof::from_bytes(proof.as_bytes()[..len].to_vec());
+                assert!(cut.narrow(claims, &claims[0].0).is_err());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a seal says, in evidence (spec sections 16 and 19.3).
+//! What a seal says, in evidence (spec sections 16 and 19.4).
 
 use super::bytes::{Reader, put_long};
 use super::head::{Head, open};

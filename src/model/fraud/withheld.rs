@@ -45,7 +45,7 @@ pub struct Withheld {
     pub anchor: Vec<NodeHash>,
     /// A seal that was recorded when the event had to be in the log.
     pub seal: Shown,
-    /// The subjects, by their order; the root, which is always asked for, is not listed.
+    /// The subjects, by sort and encoding; the root, which is always asked for, is not listed.
     pub subjects: Vec<SubjectRow>,
     /// All entries below the seal that touch the root or one of the subjects, by index.
     pub entries: Vec<Vec<u8>>,
@@ -171,7 +171,7 @@ impl Withheld {
         if story.entries.last().is_none_or(|(_, place)| place.index >= seal.index) {
             return Err(FraudFault::Chain("chain/index"));
         }
-        let ordered = self.subjects.is_sorted_by(|a, b| a.subject < b.subject)
+        let ordered = self.subjects.is_sorted_by(|a, b| a.subject.encoded() < b.subject.encoded())
             && self.subjects.iter().all(|asked| asked.subject != Subject::Root);
         if !ordered {
             return Err(FraudFault::Order);

@@ -115,6 +115,28 @@ impl TableProof {
     }
 }
 
+impl TableProof {
+    /// The proof of one claim alone, out of one of several that holds: under the same root, it
+    /// holds for this claim.
+    ///
+    /// # Errors
+    /// [`SealFault`] where the proof is not about these claims, or the subject not among them.
+    pub fn narrow(
+        &self,
+        claims: &[(SubjectHash, Option<Row>)],
+        subject: &SubjectHash,
+    ) -> Result<Self, SealFault> {
+        let mut claims = claims.to_vec();
+        claims.sort_unstable_by_key(|(subject, _)| *subject);
+        if !claims.iter().any(|(claimed, _)| claimed == subject) {
+            return Err(SealFault::Contradicted);
+        }
+        let mut bytes = Vec::new();
+        Reader(&self.0).narrow(&claims, 0, subject, &mut bytes)?;
+        Ok(Self(bytes))
+    }
+}
+
 /// What is left to be read.
 struct Reader<'a>(&'a [u8]);
 
@@ -169,6 +191,42 @@ impl Reader<'_> {
         }
         let hash = NodeHash::from_bytes(self.array()?);
         Ok(if hash == NO_ROWS { Part::Empty } else { Part::Many(hash) })
+    }
+
+    /// Reads a node as [`Self::node`] does, and writes it as a proof of the one subject below it
+    /// would have it.
+    fn narrow(
+        &mut self,
+        claims: &[Claim],
+        depth: u32,
+        subject: &SubjectHash,
+        into: &mut Vec<u8>,
+    ) -> Result<(), SealFault> {
+        let node = self.0;
+        if node.first() != Some(&BRANCH) {
+            let part = self.node(claims, depth)?;
+            let mut rows = claims.iter().filter_map(|(claimed, row)| Some((*claimed, (*row)?)));
+            match rows.next() {
+                // The one row here is claimed, and may be another subject's.
+                Some(item) if part != Part::Empty => put_row(&item, &[*subject], into),
+                _ => into.extend_from_slice(&node[..node.len() - self.0.len()]),
+            }
+            return Ok(());
+        }
+        self.array::<1>()?;
+        if depth == DEPTH_MAX {
+            return Err(SealFault::TooDeep);
+        }
+        put_branch(into);
+        let (left, right) = claims.split_at(parting(claims, depth, |(subject, _)| subject));
+        for side in [left, right] {
+            if side.iter().any(|(claimed, _)| claimed == subject) {
+                self.narrow(side, depth + 1, subject, into)?;
+            } else {
+                put_hash(&self.side(side, depth + 1)?.hash(), into);
+            }
+        }
+        Ok(())
     }
 
     fn array<const LEN: usize>(&mut self) -> Result<[u8; LEN], SealFault> {
