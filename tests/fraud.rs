@@ -7,6 +7,7 @@ use giftproof::model::date::UnixMs;
 use giftproof::model::event::*;
 use giftproof::model::fraud::{Deed, Fraud, FraudFault, Head, Shown};
 use giftproof::model::hash::{LeafHash, NodeHash, leaf_hash, node_hash};
+use giftproof::model::lodged::Lodged;
 use giftproof::model::merkle::{
     TileNodes, consistency_roots, inclusion_proof, whole_consistency_proof,
 };

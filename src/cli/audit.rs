@@ -10,12 +10,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::audit_files::{FileArgs, Written};
-use super::compare;
 use super::context::{Context, bar, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
-use super::withheld;
+use super::withheld::{self, EvidenceArgs};
 use super::witnesses::moment;
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
 use crate::ledger::Ledger;
@@ -42,10 +41,8 @@ pub struct Args {
     list: bool,
     #[command(flatten)]
     files: FileArgs,
-    #[arg(long, value_name = "OUT", requires = "trust")]
-    fraud_proof: Option<PathBuf>,
-    #[arg(long, value_name = "LODGED")]
-    withheld: Option<PathBuf>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
 }
 
 /// The answer for programs.
@@ -104,15 +101,10 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let since = args.files.since()?;
     let mut earlier = earlier(&since);
     let started = Instant::now();
-    let (report, fraud, withheld) = with_source(&args.source, |source| {
+    let (report, evidence) = with_source(&args.source, |source| {
         let report = audit(source, trust.as_ref(), since, ctx)?;
-        let fraud = match (&args.fraud_proof, &trust) {
-            (Some(_), Some(trust)) => compare::with_seen(source, trust)?,
-            _ => None,
-        };
-        let withheld = args.withheld.as_deref();
-        let withheld = withheld.map(|note| withheld::judge(note, source, &report, trust.as_ref()));
-        Ok((report, fraud, withheld.transpose()?.flatten()))
+        let evidence = args.evidence.look(source, &report, trust.as_ref())?;
+        Ok((report, evidence))
     })?;
     let seconds = started.elapsed().as_secs_f64();
     if let Some(earlier) = &mut earlier {
@@ -130,6 +122,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         text.push_str(&format!("\n{}", differing(&phrases)));
     }
     text.push_str(&written.lines(ctx));
+    text.push_str(&args.evidence.write(&evidence, ctx)?);
     let checkpoint = report.checkpoint.as_ref();
     let answer = Answer {
         outcome: report.outcome(),
@@ -151,24 +144,12 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         differences: summary.as_ref(),
         since: earlier,
         conflicts: report.conflicts.iter().map(conflict).collect(),
-        withheld: withheld.as_ref().map(withheld::Judged::answer),
+        withheld: evidence.withheld.as_ref().map(withheld::Judged::answer),
         written,
     };
-    if let Some(withheld) = &withheld {
-        text.push_str(&format!("\n{}", withheld.page(ctx)));
-    }
-    // Two trees outweigh one event.
-    let of_event = || withheld.as_ref().and_then(|withheld| withheld.fraud.as_ref());
-    let fraud = fraud.as_ref().or_else(of_event);
-    if let (Some(out), Some((fraud, accusation))) = (&args.fraud_proof, fraud) {
-        compare::write(fraud, out)?;
-        text.push_str(&format!("\n{}", compare::page(ctx, accusation, Some(out))));
-    }
     ctx.answer(&answer, &text)?;
     match report.outcome() {
-        Outcome::Clean | Outcome::NotUnderstood
-            if withheld.as_ref().is_some_and(withheld::Judged::accuses) =>
-        {
+        Outcome::Clean | Outcome::NotUnderstood if evidence.is_withheld() => {
             Err(Failure::refused("audit/withheld"))
         }
         Outcome::Clean => Ok(()),

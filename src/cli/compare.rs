@@ -14,10 +14,12 @@ use crate::model::date::UnixMs;
 use crate::model::event::Kind;
 use crate::model::fraud::{Accusation, Deed, Fraud, FraudFault, Named, SignedHead, name_of};
 use crate::model::ident::EntryIndex;
+use crate::model::proof_file::{MAGIC, PROOF_FILE_LEN_MAX, ProofFile};
 use crate::model::seal::Row;
 use crate::model::subject::Subject;
-use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
-use crate::verify::fraud::{Comparison, Evidence, compare, false_seal};
+use crate::model::trust::TrustFile;
+use crate::verify::Conflict;
+use crate::verify::fraud::{Comparison, Evidence, SealedClaim, compare, false_seal, sealed_claims};
 
 /// What `compare` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -39,9 +41,20 @@ pub struct Args {
 /// `compare/key` or `compare/files` with 2 where it cannot be told.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = read_trust(&args.trust)?;
-    let comparison = with_evidence(&args.one, |one| {
-        with_evidence(&args.other, |other| {
-            compare(one, other, &trust).map_err(|error| Failure::new(error.code()).or_say(error))
+    let comparison = with_evidence(&args.one, &trust, |one| {
+        with_evidence(&args.other, &trust, |other| {
+            let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
+            let comparison = compare(&one.evidence, &other.evidence, &trust).map_err(failed)?;
+            if let Comparison::Fraud(_) = comparison {
+                return Ok(comparison);
+            }
+            for (log, shown) in [(one, other), (other, one)] {
+                let fraud = false_seal(&log.evidence, &shown.claims, &trust).map_err(failed)?;
+                if let Some(fraud) = fraud {
+                    return Ok(Comparison::Fraud(Box::new(fraud)));
+                }
+            }
+            Ok(comparison)
         })
     })?;
     match comparison {
@@ -60,27 +73,30 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     }
 }
 
-/// Compares a log with the newest checkpoint in the trust file, and with the root's rows in its own
-/// seals; gives a proof if something does not fit.
+/// Makes a proof of what an audit found: checkpoints that do not fit, or a false row of the root in
+/// a seal of the log.
 ///
 /// # Errors
 /// When files cannot be read.
 pub fn with_seen(
     source: &dyn LogSource,
+    conflicts: &[Conflict],
     trust: &TrustFile,
 ) -> Result<Option<(Fraud, Accusation)>, Failure> {
     let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
+    let accused = |fraud: Fraud| fraud.check(trust).map(|accusation| (fraud, accusation));
+    for Conflict { seen, found, .. } in conflicts {
+        let log = Evidence { note: found.clone(), source: Some(source) };
+        let seen = Evidence { note: seen.clone(), source: None };
+        if let Comparison::Fraud(fraud) = compare(&log, &seen, trust).map_err(failed)? {
+            return Ok(Some(accused(*fraud)?));
+        }
+    }
     let bytes = source.checkpoint().map_err(failed)?;
     // What is no checkpoint has failed the audit, and accuses nobody.
     let Ok(note) = SignedCheckpoint::parse(&bytes) else { return Ok(None) };
     let log = Evidence { note, source: Some(source) };
-    let seen = trust.newest().cloned().map(|note| Evidence { note, source: None });
-    let compared = seen.map(|seen| compare(&log, &seen, trust)).transpose().map_err(failed)?;
-    let fraud = match compared {
-        Some(Comparison::Fraud(fraud)) => Some(*fraud),
-        _ => false_seal(&log, &[], trust).map_err(failed)?,
-    };
-    let accused = |fraud: Fraud| fraud.check(trust).map(|accusation| (fraud, accusation));
+    let fraud = false_seal(&log, &[], trust).map_err(failed)?;
     Ok(fraud.map(accused).transpose()?)
 }
 
@@ -125,10 +141,8 @@ pub fn page(ctx: &Context, accusation: &Accusation, out: Option<&Path>) -> Strin
         page += &signed_head(&say, head);
     }
     match &accusation.deed {
-        Deed::TwoTrees { found } => {
-            if accusation.heads[0].size < accusation.heads[1].size {
-                page += &say("found", &[("size", &accusation.heads[0].size), ("root", found)]);
-            }
+        Deed::TwoTrees { found } if accusation.heads[0].size < accusation.heads[1].size => {
+            page += &say("found", &[("size", &accusation.heads[0].size), ("root", found)]);
         }
         Deed::TwoEntries { index, entries } => {
             for Named { leaf, kind } in entries {
@@ -207,15 +221,27 @@ fn signed_head(say: &Say<'_>, head: &SignedHead) -> String {
 
 impl From<FraudFault> for Failure {
     fn from(fault: FraudFault) -> Self {
-        Self::new(fault.code()).or_say(fault)
+        let failure = Self::new(fault.code()).or_say(fault);
+        match fault.detail() {
+            Some(detail) => failure.because(Self::new(detail)),
+            None => failure,
+        }
     }
 }
 
-/// Opens what `path` is: a ledger folder, an unpacked bundle, a bundle, a checkpoint, or a trust
-/// file, of which the newest checkpoint is taken.
+/// What is at hand of a log.
+struct Hand<'a> {
+    evidence: Evidence<'a>,
+    /// What a proof file shows of a seal.
+    claims: Vec<SealedClaim>,
+}
+
+/// Opens what `path` is: a ledger folder, an unpacked bundle, a bundle, a checkpoint, a trust file,
+/// of which the newest checkpoint is taken, or a proof file.
 fn with_evidence<T>(
     path: &Path,
-    use_it: impl FnOnce(&Evidence<'_>) -> Result<T, Failure>,
+    trust: &TrustFile,
+    use_it: impl FnOnce(&Hand<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let refused = |error: &dyn std::fmt::Display, code: &str| Failure::new(code).or_say(error);
     if path.is_dir() || is_zip(path)? {
@@ -223,17 +249,24 @@ fn with_evidence<T>(
             let bytes = source.checkpoint().map_err(|error| refused(&error, error.code()))?;
             let note = SignedCheckpoint::parse(&bytes);
             let note = note.map_err(|error| refused(&error, error.code()))?;
-            use_it(&Evidence { note, source: Some(source) })
+            let evidence = Evidence { note, source: Some(source) };
+            use_it(&Hand { evidence, claims: Vec::new() })
         });
     }
-    let bytes = read_file(path, TRUST_LEN_MAX as u64)?;
+    let bytes = read_file(path, PROOF_FILE_LEN_MAX as u64)?;
+    let mut claims = Vec::new();
     let note = if bytes.starts_with(b"giftproof-trust/") {
         let none = || Failure::new("compare/no-checkpoint").with("path", path.display());
         read_trust(path)?.newest().cloned().ok_or_else(none)?
+    } else if bytes.starts_with(MAGIC) {
+        let file = ProofFile::parse(&bytes).map_err(|error| refused(&error, error.code()))?;
+        let proven = file.check(trust).map_err(|fault| refused(&fault, fault.code))?;
+        claims = sealed_claims(&file, &proven);
+        file.checkpoint
     } else {
         SignedCheckpoint::parse(&bytes).map_err(|error| refused(&error, error.code()))?
     };
-    use_it(&Evidence { note, source: None })
+    use_it(&Hand { evidence: Evidence { note, source: None }, claims })
 }
 
 fn is_zip(path: &Path) -> Result<bool, Failure> {

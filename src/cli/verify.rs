@@ -1,6 +1,7 @@
 //! `verify`: looks at what a file is, and checks what it says against the trust file alone.
 //!
-//! Exit codes: 0 it holds, 1 it does not, 2 it cannot be judged.
+//! Exit codes: 0 it holds, 1 it does not, 2 it cannot be judged. A fraud proof that holds is 1 too:
+//! the ledger is not to be believed; one that does not is 2, since it says nothing of the ledger.
 
 use std::fmt::Display;
 use std::io::{self, Read as _};
@@ -10,12 +11,14 @@ use anstyle::AnsiColor;
 use serde::Serialize;
 
 use super::audit::read_trust;
+use super::compare;
 use super::context::Context;
 use super::failure::{Failure, file_failed, read_file};
 use super::phrases::{number, styled, wrapped};
 use super::verify_audited::audited;
 use crate::model::audited::AUDIT_STATEMENT_LINE;
 use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::fraud::Fraud;
 use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::note::CosignatureTime;
@@ -47,6 +50,7 @@ enum Form {
     ProofFile,
     TlogProof,
     Checkpoint,
+    Fraud,
     AuditStatement,
 }
 
@@ -66,6 +70,8 @@ impl Form {
             Some(Self::ProofFile)
         } else if begins(TLOG_PROOF_LINE) {
             Some(Self::TlogProof)
+        } else if Fraud::is_meant(bytes) {
+            Some(Self::Fraud)
         } else if begins(AUDIT_STATEMENT_LINE) {
             Some(Self::AuditStatement)
         } else {
@@ -85,6 +91,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         Some(Form::ProofFile) => super::proof::verify(ctx, &bytes, &args.trust()?),
         Some(Form::TlogProof) => tlog_proof(&bytes, args, ctx),
         Some(Form::Checkpoint) => checkpoint(&bytes, args, ctx),
+        Some(Form::Fraud) => compare::verify(&bytes, &args.trust()?, ctx),
         Some(Form::AuditStatement) => audited(&bytes, &args.trust()?, ctx),
         None => Err(Failure::new("verify/unknown-form")),
     }

@@ -1,9 +1,11 @@
-//! What `audit --withheld` says of an event that was lodged.
+//! What `audit` finds that accuses somebody: two trees, a false seal, an event that was lodged and
+//! is not there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::compare;
 use super::context::Context;
 use super::failure::{Failure, read_file};
 use crate::bundle::LogSource;
@@ -18,12 +20,76 @@ use crate::verify::Report;
 use crate::verify::fraud::Evidence;
 use crate::verify::withheld::{Lodging, judge_lodged};
 
+/// What `audit` is told of evidence.
+#[derive(clap::Args, Clone, Debug)]
+pub struct EvidenceArgs {
+    #[arg(long, value_name = "OUT", requires = "trust")]
+    fraud_proof: Option<PathBuf>,
+    #[arg(long, value_name = "LODGED")]
+    withheld: Option<PathBuf>,
+}
+
+/// What there is of it.
+pub struct Found {
+    /// What became of a lodged event.
+    pub withheld: Option<Judged>,
+    /// A proof that the log is a fraud in itself, or does not fit what was seen.
+    fraud: Option<(Fraud, Accusation)>,
+}
+
+impl EvidenceArgs {
+    /// Looks for what was asked about, in a log that was audited.
+    ///
+    /// # Errors
+    /// As [`judge`], and when the log cannot be read.
+    pub fn look(
+        &self,
+        source: &dyn LogSource,
+        report: &Report,
+        trust: Option<&TrustFile>,
+    ) -> Result<Found, Failure> {
+        let fraud = match (&self.fraud_proof, trust) {
+            (Some(_), Some(trust)) => compare::with_seen(source, &report.conflicts, trust)?,
+            _ => None,
+        };
+        let note = self.withheld.as_deref();
+        let withheld = note.map(|note| judge(note, source, report, trust)).transpose()?.flatten();
+        Ok(Found { withheld, fraud })
+    }
+
+    /// Writes the fraud proof, if there is one to be written, and says for people what was found.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, found: &Found, ctx: &Context) -> Result<String, Failure> {
+        let mut text = String::new();
+        if let Some(withheld) = &found.withheld {
+            text.push_str(&format!("\n{}", withheld.page(ctx)));
+        }
+        // Two trees outweigh one event.
+        let of_event = || found.withheld.as_ref().and_then(|withheld| withheld.fraud.as_ref());
+        let fraud = found.fraud.as_ref().or_else(of_event);
+        if let (Some(out), Some((fraud, accusation))) = (&self.fraud_proof, fraud) {
+            compare::write(fraud, out)?;
+            text.push_str(&format!("\n{}", compare::page(ctx, accusation, Some(out))));
+        }
+        Ok(text)
+    }
+}
+
+impl Found {
+    /// Whether an event was withheld.
+    pub fn is_withheld(&self) -> bool {
+        self.withheld.as_ref().is_some_and(|withheld| withheld.lodging.accuses())
+    }
+}
+
 /// What became of a lodged event.
 pub struct Judged {
     lodged: Lodged,
     lodging: Lodging,
     /// A fraud proof, if there is a small one.
-    pub fraud: Option<(Fraud, Accusation)>,
+    fraud: Option<(Fraud, Accusation)>,
 }
 
 /// The answer for programs.
@@ -43,7 +109,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// When the note cannot be read, is of another ledger, or nobody's whose word counts.
-pub fn judge(
+fn judge(
     path: &Path,
     source: &dyn LogSource,
     report: &Report,
@@ -81,11 +147,6 @@ pub fn judge(
 }
 
 impl Judged {
-    /// Whether the operator is accused.
-    pub fn accuses(&self) -> bool {
-        self.lodging.accuses()
-    }
-
     /// For programs.
     pub fn answer(&self) -> Answer {
         let (outcome, index, deadline, code) = match self.lodging {
@@ -121,7 +182,7 @@ impl Judged {
             &[("deadline", &deadline), ("index", &index), ("why", &code.unwrap_or_default())],
         );
         let lodged = ctx.say("lodged.event", &[("event", &event), ("time", &lodged_at)]);
-        let proof = match (self.accuses(), &self.fraud) {
+        let proof = match (self.lodging.accuses(), &self.fraud) {
             (true, None) => format!("{}\n", ctx.say("lodged.no-small-proof", &[])),
             _ => String::new(),
         };

@@ -4,16 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::bundle::{LogSource, SourceError};
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::model::entry::{Entry, NO_LEAF};
+use crate::model::entry::{Entry, NO_LEAF, Place};
 use crate::model::event::{Kind, Statement};
 use crate::model::fraud::{Fraud, Head, SealedRow, Shown};
-use crate::model::hash::{HASH_LEN, NodeHash, SubjectHash, empty_root};
+use crate::model::hash::{HASH_LEN, LeafHash, NodeHash, SubjectHash, empty_root, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{
     NodeSource, ProveError, TileNodeError, TileNodes, consistency_roots, inclusion_proof,
     whole_consistency_proof,
 };
-use crate::model::seal::{Row, TableProof};
+use crate::model::proof_file::parts::subjects;
+use crate::model::proof_file::{ProofFile, Proven};
+use crate::model::seal::{Row, Sort, TableProof};
 use crate::model::subject::Subject;
 use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::trust::TrustFile;
@@ -122,6 +124,33 @@ pub struct SealedClaim {
     pub row: Option<Row>,
     /// What shows that in the table of the subject's sort; empty for the root.
     pub table: TableProof,
+}
+
+/// What the seal under a proof file says of each of its subjects, if the proof holds.
+pub fn sealed_claims(file: &ProofFile, proven: &Proven) -> Vec<SealedClaim> {
+    let Some(seal) = file.seal else { return Vec::new() };
+    let leaves = proven.parts.keys().zip(&file.entries);
+    let leaves: HashMap<EntryIndex, LeafHash> =
+        leaves.map(|(index, bytes)| (*index, leaf_hash(bytes))).collect();
+    let row = |subject: &Subject| {
+        let mut before = proven.parts.range(..seal).rev();
+        before.find_map(|(index, part)| {
+            let number = part.header.links.find(subject.hash())?.number;
+            Some(Row { number, place: Place { index: *index, leaf: *leaves.get(index)? } })
+        })
+    };
+    let subjects = subjects(&file.about, proven.gift(), &proven.parts);
+    let mut claims = Vec::new();
+    for (sort, bytes) in Sort::ALL.iter().zip(&file.tables) {
+        let of_sort = subjects.iter().filter(|subject| Sort::of(subject) == Some(*sort));
+        let rows: Vec<_> = of_sort.clone().map(|subject| (subject.hash(), row(subject))).collect();
+        let table = TableProof::from_bytes(bytes.clone());
+        claims.extend(of_sort.filter_map(|subject| {
+            let table = table.narrow(&rows, &subject.hash()).ok()?;
+            Some(SealedClaim { seal, subject: subject.clone(), row: row(subject), table })
+        }));
+    }
+    claims
 }
 
 /// Looks in a log for the newest entries that contradict what its seals say: of these subjects, and

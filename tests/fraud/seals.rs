@@ -56,7 +56,7 @@ fn push_seal(forge: &mut Forge, world: &World, forgotten: &[usize]) -> usize {
 }
 
 /// Subjects of every sort, in entries of which some touch the same.
-fn story() -> World {
+pub fn story() -> World {
     let mut world = World::new();
     let need = NeedDeclared {
         item: text("mask"),
@@ -78,7 +78,7 @@ fn story() -> World {
     world
 }
 
-fn revocation(world: &World, party: &str) -> Draft {
+pub fn revocation(world: &World, party: &str) -> Draft {
     let revoked = KeyRevoked { handle: handle(party), key: key(party) };
     world.draft(revoked, &[(Capacity::Oneself, party)])
 }
@@ -145,6 +145,24 @@ fn a_seal_that_forgets_an_entry_is_proven_false() {
             }
         }
     }
+}
+
+/// The operator leaves out the link too: then the event itself tells what the entry touches.
+#[test]
+fn an_entry_without_its_link_contradicts_the_seal_all_the_same() {
+    let world = story();
+    let mut forge = Forge::of(&world);
+    let (trust, hidden) = (forge.trust(), forge.items.len() - 1);
+    forge.items[hidden].edit = Some(|header| edit_links(header, Vec::clear));
+    let seal = push_seal(&mut forge, &world, &[hidden]);
+    let log = forge.entries();
+    let party = Subject::Party(handle("hospital-b"));
+    let fraud = unsealed(&log, &party, sealed(&log, seal, &[hidden], &party), hidden);
+    let deed = holds(&fraud, &trust);
+    assert!(matches!(deed, Deed::FalseSeal { number: None, .. }), "{deed:?}");
+    let other = Subject::Party(handle("hospital-a"));
+    let fraud = unsealed(&log, &other, sealed(&log, seal, &[hidden], &other), hidden);
+    assert_eq!(refused(&fraud, &trust), "fraud/fits");
 }
 
 /// An auditor finds a false row of the root in the seal itself; other rows in what somebody was
@@ -294,18 +312,18 @@ fn only_the_operators_seals_are_seals() {
     assert_eq!(judge(other), "fraud/seal");
 }
 
-const DELAY_SECONDS: u64 = 86_400;
+pub const DELAY_SECONDS: u64 = 86_400;
 
 /// A log in which a party's revocation was lodged and something else happened; sealed at the end.
-struct Case {
+pub struct Case {
     world: World,
-    lodged: Vec<u8>,
+    pub lodged: Vec<u8>,
     subjects: Vec<Subject>,
 }
 
 impl Case {
     /// The revocation is lodged with somebody; it is not recorded.
-    fn new(party: &str, lodger: &str) -> Self {
+    pub fn new(party: &str, lodger: &str) -> Self {
         let world = World::new();
         let draft = revocation(&world, party);
         Self::of(world, &draft, lodger, vec![Subject::Party(handle(party))])
@@ -318,17 +336,24 @@ impl Case {
         Self { world, lodged, subjects }
     }
 
-    fn wait(&mut self, seconds: u64) {
+    pub fn wait(&mut self, seconds: u64) {
         self.world.now.0 += 1000 * seconds;
+    }
+
+    /// The log.
+    pub fn forge(&self, end: End) -> Forge {
+        let mut forge = Forge::of(&self.world);
+        if end == End::Sealed {
+            let seal = push_seal(&mut forge, &self.world, &[]);
+            forge.items[seal].recorded_at = self.world.now;
+        }
+        forge
     }
 
     /// The evidence, sealed now.
     fn evidence(&self) -> Withheld {
-        let mut forge = Forge::of(&self.world);
-        let last = forge.items.len();
-        let seal = push_seal(&mut forge, &self.world, &[]);
-        forge.items[last].recorded_at = self.world.now;
-        let log = forge.entries();
+        let log = self.forge(End::Sealed).entries();
+        let seal = log.len() - 1;
         let rows = rows(&log[..seal], &[]);
         let row = |subject: &Subject| {
             let (row, table) = sealed_row(&rows, subject);
@@ -521,18 +546,14 @@ fn a_withheld_recall_is_missing_from_a_table() {
 
 /// Whether the log is sealed at its end.
 #[derive(Clone, Copy, PartialEq)]
-enum End {
+pub enum End {
     Sealed,
     Open,
 }
 
 /// What an audit of the whole log makes of the lodged note.
 fn audited(case: &Case, end: End) -> (Lodging, Option<Deed>) {
-    let mut forge = Forge::of(&case.world);
-    if end == End::Sealed {
-        let seal = push_seal(&mut forge, &case.world, &[]);
-        forge.items[seal].recorded_at = case.world.now;
-    }
+    let forge = case.forge(end);
     let (trust, files) = (forge.trust(), forge.files());
     let report = audit(&files, Some(&trust), &Options::default()).unwrap();
     assert_eq!(report.outcome(), Outcome::Clean, "{:?}", report.failures);

@@ -94,7 +94,7 @@ impl Withheld {
             return Err(FraudFault::Lodged("trust/genesis"));
         }
         self.check_event(&lodged)?;
-        let story = Story::read(&self.entries, trust)?;
+        let story = Story::read(&self.entries, signed.size, trust)?;
         let seal = self.check_chains(&story, trust)?;
         let by = story.lodger(&lodged, trust)?;
         let deadline = story.deadline(&lodged)?;
@@ -223,7 +223,8 @@ struct Story {
 }
 
 impl Story {
-    fn read(entries: &[Vec<u8>], trust: &TrustFile) -> Result<Self, FraudFault> {
+    /// Reads entries of a tree of this size.
+    fn read(entries: &[Vec<u8>], size: u64, trust: &TrustFile) -> Result<Self, FraudFault> {
         let genesis = trust.genesis();
         let mut opened = Vec::new();
         let mut headers = Vec::new();
@@ -232,7 +233,7 @@ impl Story {
             headers.push(Entry::from_bytes(bytes).map_err(|m| FraudFault::Entry(m.code))?);
         }
         let places = || opened.iter().map(|(_, place): &(Recorded, Place)| place.index);
-        if !places().is_sorted_by(|a, b| a < b) {
+        if !places().is_sorted_by(|a, b| a < b) || places().any(|index| index >= size) {
             return Err(FraudFault::Chain("chain/index"));
         }
         let Some((first, place)) = opened.first().filter(|(_, place)| place.leaf == genesis) else {
