@@ -167,11 +167,11 @@ impl Mirror {
         options: &Options<'_>,
     ) -> Result<Followed, MirrorError> {
         let offered = source.checkpoint().map_err(AuditError::from)?;
+        if let Some(size) = self.published(&offered)? {
+            return Ok(Followed { from: size, to: size });
+        }
         let from = self.state(now_unix_seconds, options)?;
         let have = from.as_ref().map_or(0, |state| state.checkpoint().checkpoint().size);
-        if from.as_ref().is_some_and(|state| state.checkpoint().to_string().as_bytes() == offered) {
-            return Ok(Followed { from: have, to: have });
-        }
         let incoming = self.private("incoming");
         let taking = Taking::new(source, offered, &self.folder, have, incoming);
         let mut audited = self.audit_taking(&taking, from, trust, options);
@@ -199,6 +199,13 @@ impl Mirror {
         write(&self.folder.join(CHECKPOINT), signed.to_string().as_bytes())?;
         self.prune(have, to)?;
         Ok(Followed { from: have, to })
+    }
+
+    /// The size of the mirror, if this is its checkpoint.
+    fn published(&self, offered: &[u8]) -> io::Result<Option<u64>> {
+        let same = read(&self.folder.join(CHECKPOINT))?.is_some_and(|own| own == offered);
+        let own = SignedCheckpoint::parse(offered).ok().filter(|_| same);
+        Ok(own.map(|own| own.checkpoint().size))
     }
 
     /// A clean audit of what is taken, on top of what is here; or why it is not followed.
