@@ -71,6 +71,14 @@ impl Book {
         }
     }
 
+    /// The ledger's own folder, if it is that.
+    pub fn own(&self) -> Option<&Ledger> {
+        match self {
+            Self::Ledger(ledger) => Some(ledger),
+            Self::Copy { .. } => None,
+        }
+    }
+
     /// An entry that is there.
     ///
     /// # Errors

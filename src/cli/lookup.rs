@@ -11,6 +11,7 @@ use super::gift_page::{Step, journey, page};
 use super::init::check_output;
 use super::phrases::{Phrases, number, wrapped};
 use super::prove::write;
+use super::witnesses::ask_if_missing;
 use super::{proof, qr, words};
 use crate::model::event::Document;
 use crate::model::ident::GiftId;
@@ -73,6 +74,9 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
             (Err(_), Some(id)) => About::NoGift(*id),
             (Err(_), None) => return gifts.map(|_| ()),
         };
+        if let Some(own) = ledger.own() {
+            ask_if_missing(own, ctx);
+        }
         proof::write(ctx, &ledger, about, path, &args.statement)?;
     }
     let gifts = gifts?;

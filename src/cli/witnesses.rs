@@ -201,8 +201,9 @@ pub fn ask(ctx: &Context) -> Result<(), Failure> {
     if accepted { Ok(()) } else { Err(Failure::refused("witness/unsatisfied")) }
 }
 
-/// Asks for cosignatures on what is about to leave the ledger, if they are missing.
-pub fn ask_before_export(ledger: &Ledger, ctx: &Context) {
+/// Asks for cosignatures on what is about to leave the ledger, if they are missing, and tells if they
+/// still are.
+pub fn ask_if_missing(ledger: &Ledger, ctx: &Context) {
     if is_accepted(ledger) {
         return;
     }
@@ -212,15 +213,18 @@ pub fn ask_before_export(ledger: &Ledger, ctx: &Context) {
             ctx.note("note.witness-failed", &[("name", &asked.witness), ("why", &why)]);
         }
     }
-    if is_accepted(ledger) {
-        return;
+    if !is_accepted(ledger) {
+        ctx.note("note.not-witnessed", &[]);
     }
-    match ledger.witnessed().accepted() {
-        None => ctx.note("note.not-witnessed", &[]),
-        Some(accepted) => {
-            let size = accepted.checkpoint().size;
-            ctx.note("note.witnessed-until", &[("size", &size)]);
-        }
+}
+
+/// As [`ask_if_missing`]; tells also what can be exported instead.
+pub fn ask_before_export(ledger: &Ledger, ctx: &Context) {
+    ask_if_missing(ledger, ctx);
+    let accepted = ledger.witnessed().accepted();
+    if let Some(accepted) = accepted.filter(|_| !is_accepted(ledger)) {
+        let size = accepted.checkpoint().size;
+        ctx.note("note.witnessed-until", &[("size", &size)]);
     }
 }
 

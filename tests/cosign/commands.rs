@@ -54,6 +54,11 @@ fn a_ledger_with_a_policy_is_witnessed_exported_and_audited() {
     assert_eq!(audited["outcome"], "clean", "{audited}");
     assert_eq!(audited["cosigned"].as_array().unwrap().len(), 2, "{audited}");
     let asked = (one.asked(), two.asked());
+    let gift = done["gift"].as_str().unwrap();
+    desk.run("office", &format!("lookup {gift} --proof gift.proof"));
+    let verified = desk.json("office", "verify gift.proof --trust the.trust");
+    assert_eq!(verified["outcome"], "verified", "{verified}");
+    assert_eq!(verified["witnesses"].as_array().unwrap().len(), 2, "{verified}");
 
     // Without the second, whoever enforces the policy does not accept an export.
     two.then(Reply::Http(500, "", b"out of order\n".to_vec()));
