@@ -31,9 +31,11 @@ pub(super) enum Next {
 }
 
 impl Seat {
-    /// A witness with what is remembered of it from earlier.
+    /// A witness with what is remembered of it from earlier. One that contradicted the log does not
+    /// rest: whoever opens an older copy a second time is told so a second time.
     pub(super) fn new(trouble: Option<&Trouble>, unix_seconds: u64, now: Instant) -> Self {
-        let rests_until = trouble.and_then(|trouble| {
+        let failed = trouble.filter(|trouble| !trouble.contradicts());
+        let rests_until = failed.and_then(|trouble| {
             let rest = rest(trouble.failures);
             let since = Duration::from_secs(unix_seconds.saturating_sub(trouble.at_unix_seconds));
             (since < rest).then(|| now + (rest - since))
@@ -122,5 +124,14 @@ mod tests {
         // A clock that was put back makes no rest longer than it is.
         assert_eq!(rests(5000), Some(now + Duration::from_secs(40)));
         assert_eq!(Seat::new(None, 1000, now).rests_until, None);
+    }
+
+    #[test]
+    fn who_contradicts_the_log_is_asked_again_at_each_opening() {
+        let now = Instant::now();
+        for code in ["ledger/behind-witness", "ledger/forked"] {
+            let trouble = Trouble { code: code.to_owned(), ..trouble(3, 990) };
+            assert_eq!(Seat::new(Some(&trouble), 1000, now).rests_until, None);
+        }
     }
 }

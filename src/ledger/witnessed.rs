@@ -55,6 +55,13 @@ pub struct Trouble {
     pub why: String,
 }
 
+impl Trouble {
+    /// Whether the witness has seen a longer log than this one, or another.
+    pub fn contradicts(&self) -> bool {
+        ["ledger/behind-witness", "ledger/forked"].contains(&self.code.as_str())
+    }
+}
+
 /// A checkpoint with cosignatures.
 #[derive(Clone, Debug)]
 struct Gathered {

@@ -115,6 +115,11 @@ fn nothing_is_signed_on_top_of_an_older_copy() {
     assert_eq!(fs::read(old.path().join("checkpoint")).unwrap(), before);
     assert_eq!(Ledger::open(old.path()).unwrap().state().size, 3);
 
+    // Nor at the next opening, however soon it is.
+    let writer = open(old.path());
+    assert_eq!(writer.submit(author.donation(70)).unwrap_err().code(), "ledger/behind-witness");
+    drop(writer);
+
     // Somebody went on from the old copy while nobody could be asked: two histories.
     fs::remove_dir_all(old.path().join("cosigned")).unwrap();
     grow(old.path(), &author, 80..90);
