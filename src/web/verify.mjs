@@ -1066,7 +1066,8 @@ const subjectHash = (sort, encoding) => sha256(CONTEXT_SUBJECT, Uint8Array.of(so
 
 const rootSubject = () => subjectHash(1, new Uint8Array());
 const partySubject = (handle) => subjectHash(2, encodeText(handle));
-const giftSubject = (hash) => subjectHash(3, bytesOf(hash));
+/** A gift is the subject of its id alone; all 32 bytes of its event hash will do here too. */
+const giftSubject = (hash) => subjectHash(3, bytesOf(hash.slice(0, 40)));
 const lotSubject = (item, lot) => subjectHash(4, concat(encodeText(item), encodeText(lot)));
 const shipmentSubject = ({ sender, number }) =>
   subjectHash(5, concat(encodeText(sender), encodeText(number)));
@@ -1391,7 +1392,8 @@ const readCheckpoint = (bytes) => {
 // ---------------------------------------------------------------------------------------------
 // Section 13.1, 13.2: trust file and policy
 
-const TRUST_LEN_MAX = 132_096;
+const TRUST_LEN_MAX = 139_264;
+const AUDITORS_MAX = 16;
 const POLICY_LEN_MAX = 65_536;
 
 /** A trust file, of bytes or of text. */
@@ -1408,20 +1410,45 @@ const readTrust = async (input) => {
   const origin = value(lines[1], 'origin');
   const genesis = value(lines[2], 'genesis');
   const operatorText = value(lines[3], 'operator');
-  demand(lines[4] === '' && lines.length > 5, 'trust/structure');
+  let blankAt = 4;
+  while (lines[blankAt]?.startsWith('auditor ')) blankAt += 1;
+  demand(lines[blankAt] === '' && lines.length > blankAt + 1, 'trust/structure');
   demand(isKeyName(origin), 'trust/origin');
   demand(/^[0-9a-f]{64}$/.test(genesis), 'trust/genesis');
   const operator = await readVerifierKey(operatorText);
   demand(operator.type === TYPE_NOTE && operator.name === origin, 'trust/operator');
-  const start = lines.slice(0, 5).join('\n').length + 1;
+  const auditors = await readAuditors(lines.slice(4, blankAt));
+  const start = lines.slice(0, blankAt + 1).join('\n').length + 1;
   const blank = text.startsWith('\n', start) ? start - 1 : text.indexOf('\n\n', start);
   const policyText = blank < 0 ? text.slice(start) : text.slice(start, blank + 1);
   const policy = await readPolicy(policyText);
   const witnessed = policy.witnesses.some(({ key }) => key.key === operator.key);
   demand(!witnessed, 'trust/operator-is-witness');
+  const taken = new Set([operator, ...policy.witnesses.map(({ key }) => key)].map(({ key }) => key));
+  for (const { key } of auditors) {
+    demand(!taken.has(key), 'trust/auditor-repeated');
+    taken.add(key);
+  }
   const checkpoint = blank < 0 ? null : readCheckpoint(utf8(text.slice(blank + 2)));
   demand(checkpoint === null || checkpoint.origin === origin, 'trust/checkpoint-origin');
-  return { origin, genesis, operator, policy, checkpoint };
+  return { origin, genesis, operator, auditors, policy, checkpoint };
+};
+
+/** Those whose audit statements count for the owner. */
+const readAuditors = async (lines) => {
+  demand(lines.length <= AUDITORS_MAX, 'trust/too-many-auditors');
+  const auditors = [];
+  for (const line of lines) {
+    let key = null;
+    try {
+      key = await readVerifierKey(line.slice('auditor '.length));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
+    demand(key?.type === TYPE_NOTE && utf8(key.name).length <= 255, 'trust/auditor');
+    auditors.push(key);
+  }
+  return auditors;
 };
 
 /** 13.2, in the one spelling that it has in a trust file. */
@@ -2011,7 +2038,11 @@ const applyReceipt = (gift, act, arrivals) => {
       continue;
     }
     const kept = back ? unmarked : keeps;
-    if (byHand) gift.bringForth(lot, giver, accepted + pending + damaged + rejected);
+    if (byHand) {
+      gift.bringForth(lot, giver, accepted + pending + damaged + rejected);
+      // Surplus is found only by who has had some of the lot (8.3).
+      demand(surplus === 0n || gift.totalAt(lot, from) > 0n, 'balance/exceeded');
+    }
     const take = (quantity, change) => remark(gift.take(lot, from, quantity), change);
 
     const change = acceptedMark(purpose, lot.meantFor, taker, standing);
@@ -2023,10 +2054,7 @@ const applyReceipt = (gift, act, arrivals) => {
     } else {
       gift.put(lot, atRest(giver, 'good'), take(rejected, keeps));
     }
-    if (surplus > 0n) {
-      demand(!byHand || gift.totalAt(lot, from) > 0n, 'balance/exceeded');
-      gift.addSurplus(lot, atRest(taker, 'good'), surplus);
-    }
+    gift.addSurplus(lot, atRest(taker, 'good'), surplus);
     if (statement.closing) {
       gift.put(lot, unaccounted(giver, taker), take(gift.totalAt(lot, from), kept));
     }
@@ -2045,11 +2073,12 @@ const applyCount = (gift, act, findings) => {
   const standing = act.standing(holder);
   const good = atRest(holder, 'good');
   for (const finding of findings) {
+    if (finding.opened > 0n) checkPacks(gift, finding.goods, statement.looseUnit);
     const { lot, amount } = gift.lotOf(finding.goods);
     const [opened, loose, passed, failed, shortage, surplus, found] = FOUND.map((name) =>
       name === 'loose' ? finding.loose : amount(finding[name]),
     );
-    if (opened > 0n) openPacks(gift, finding, lot, holder, statement.looseUnit, opened, loose);
+    if (opened > 0n) openPacks(gift, lot, holder, statement.looseUnit, opened, loose);
     inspect(gift, lot, holder, standing, passed, failed);
     gift.put(lot, unaccounted(holder, null), gift.take(lot, good, shortage));
     findAgain(gift, lot, holder, standing, found);
@@ -2063,16 +2092,19 @@ const applyCount = (gift, act, findings) => {
 };
 
 /** 8.3: only sealed packs can be opened, into pieces of one loose unit for each line. */
-const openPacks = (gift, { goods }, lot, holder, looseUnit, opened, loose) => {
+const checkPacks = (gift, goods, looseUnit) => {
   const line = gift.lines.get(goods.line);
   const unit = gift.looseUnits.get(goods.line) ?? looseUnit;
-  const sealed = line.pack === null && goods.unit === 'stated';
+  const sealed = line?.pack === null && goods.unit === 'stated';
   demand(sealed && looseUnit !== line.unit && looseUnit === unit, 'count/packs');
-  gift.looseUnits.set(goods.line, looseUnit);
+};
+
+const openPacks = (gift, lot, holder, looseUnit, opened, loose) => {
+  gift.looseUnits.set(lot.line, looseUnit);
   const packs = gift.take(lot, atRest(holder, 'good'), opened);
   gift.put(lot, openedBy(holder), packs);
   const weakest = packs.findIndex((each) => each > 0n);
-  gift.loose.set(goods.line, within((gift.loose.get(goods.line) ?? 0n) + loose));
+  gift.loose.set(lot.line, within((gift.loose.get(lot.line) ?? 0n) + loose));
   gift.putNew({ ...lot, book: 'loose' }, atRest(holder, 'good'), loose, weakest);
 };
 
@@ -2611,7 +2643,7 @@ class State {
         const shipment = this.shipments.get(shipmentKey(target.statement.shipment));
         if (countingOf(shipment.receipts).length === 0) break;
         demand(replacement !== null && this.held(target) !== null, 'correction/rests');
-        demand(sameValue(old.portions, replacement.portions), 'correction/fixed');
+        demand(sameValue(old.portions, replacement.portions), 'correction/rests');
         break;
       }
       case 'receipt':
@@ -2872,11 +2904,11 @@ const AUTHORITY = {
 
   'withdrawal': (state, signers, statement) => {
     const taker = signers.one('taker');
-    const donor = taker === null ? signers.some('donor') : null;
+    const donor = taker === null ? signers.one('donor') : null;
     for (const hash of giftsIn(statement)) {
       const gift = state.gift(hash);
       if (gift === null) continue;
-      const by = taker ? gift.donation.taker === taker.party : gift.donor.party === donor.party;
+      const by = taker ? gift.donation.taker === taker.party : donor !== null && gift.donor.party === donor.party;
       demand(by, 'signer/wrong');
     }
   },
@@ -3273,7 +3305,7 @@ class Links {
 }
 
 /** One entry, decoded and hashed: all that can be done before the entries before it are known. */
-const prepare = async (bytes, index, genesis, keyCheck) => {
+export const prepare = async (bytes, index, genesis, keyCheck) => {
   const prepared = { bytes, index, leaf: await leafHash(bytes), refused: null };
   try {
     prepared.entry = readEntry(bytes);
@@ -3315,7 +3347,7 @@ const allSigned = async (head, frame, message, keyCheck) => {
 };
 
 /** Steps 3 to 7 over all entries in turn, and what they make of them. */
-class Replay {
+export class Replay {
   constructor() {
     this.state = new State();
     this.links = new Links();

@@ -21,7 +21,7 @@ const pathOf = (level, n, width) => {
 };
 
 /** RFC 6962 section 2.1, by its recursive definition. */
-const root = (leaves) => {
+export const root = (leaves) => {
   if (leaves.length === 1) return leaves[0];
   let half = 1;
   while (2 * half < leaves.length) half *= 2;
