@@ -1381,13 +1381,20 @@ const readCheckpoint = (bytes) => {
   // The text ends in a line feed, so the last piece is empty.
   demand(lines.length >= 4, 'checkpoint/structure');
   demand(lines.length === 4, 'checkpoint/extension');
-  const [origin, size, root] = lines;
+  return { note, ...readCheckpointText(lines) };
+};
+
+const readCheckpointText = ([origin, size, root]) => {
   demand(isKeyName(origin), 'checkpoint/origin');
-  demand(/^(0|[1-9][0-9]{0,19})$/.test(size) && BigInt(size) < 2n ** 64n, 'checkpoint/size');
+  demand(isDecimal(size), 'checkpoint/size');
   const hash = base64Bytes(root);
   demand(hash !== null && hash.length === 32, 'checkpoint/root');
-  return { note, origin, size: BigInt(size), root: hexOf(hash) };
+  return { origin, size: BigInt(size), root: hexOf(hash) };
 };
+
+/** A decimal below 2^64 without sign or leading zero. */
+const isDecimal = (text) =>
+  /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) < 2n ** 64n;
 
 // ---------------------------------------------------------------------------------------------
 // Section 13.1, 13.2: trust file and policy
@@ -1514,13 +1521,15 @@ const groupNeed = (count, members) => {
 
 /** Whether those who cosigned, by key, satisfy the policy. */
 const isSatisfied = (policy, cosigned) => {
-  // Members stand on earlier lines than their group, and in one group only: no cycle, no blow-up.
-  const holds = (name) => {
-    const item = policy.names.get(name);
-    if (item.key) return cosigned.has(item.key.key);
-    return item.members.filter(holds).length >= item.need;
-  };
-  return policy.quorum === 'none' || holds(policy.quorum);
+  // Members stand on earlier lines than their group.
+  const satisfied = new Set();
+  for (const [name, { key, members, need }] of policy.names) {
+    const holds = key
+      ? cosigned.has(key.key)
+      : members.filter((member) => satisfied.has(member)).length >= need;
+    if (holds) satisfied.add(name);
+  }
+  return policy.quorum === 'none' || satisfied.has(policy.quorum);
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -1715,6 +1724,10 @@ class Gift {
     this.entries = [record.index];
     /** Corrected donated quantities (8.6 step 4). */
     this.lowered = [];
+    /** Indices of the corrections that touch it. */
+    this.corrections = [];
+    /** Each item and lot that is or was in a line, or arrived in fact, as JSON. */
+    this.had = new Set();
     this.clear();
   }
 
@@ -1735,7 +1748,6 @@ class Gift {
     this.disputes = new Map();
     this.evidence = [];
     this.changes = [];
-    this.arrivedInFact = [];
     this.unsupported = [];
     this.sums = { damaged: 0n, rejected: 0n, surplus: 0n };
     /** A later event about goods of the gift holds (8.6). */
@@ -1746,6 +1758,8 @@ class Gift {
     const copy = Object.assign(Object.create(Gift.prototype), this);
     copy.entries = [...this.entries];
     copy.lowered = [...this.lowered];
+    copy.corrections = [...this.corrections];
+    copy.had = new Set(this.had);
     for (const field of ['lines', 'looseUnits', 'surplus', 'loose']) {
       copy[field] = new Map(this[field]);
     }
@@ -1759,7 +1773,7 @@ class Gift {
     }
     copy.disputes = new Map([...this.disputes].map(([hash, each]) => [hash, { ...each }]));
     copy.journey = new Set(this.journey);
-    for (const field of ['evidence', 'changes', 'arrivedInFact', 'unsupported']) {
+    for (const field of ['evidence', 'changes', 'unsupported']) {
       copy[field] = [...this[field]];
     }
     copy.sums = { ...this.sums };
@@ -1932,6 +1946,8 @@ const applyDonation = (gift, { statement, head, standing, hash }) => {
     donor.kind === 'enrolled' && donorSigned(donor, head) ? standing : () => MARK_ALONE;
   for (const line of statement.lines) {
     gift.lines.set(line.number, line);
+    gift.had.add(JSON.stringify([line.item, '']));
+    for (const { number } of line.lots) gift.had.add(JSON.stringify([line.item, number]));
     const content = contentOf(line);
     const lot = { line: line.number, book: 'smallest' };
     for (const { recipient, quantity } of line.shares) {
@@ -2060,7 +2076,7 @@ const applyReceipt = (gift, act, arrivals) => {
     }
     gift.sums.damaged += damaged;
     gift.sums.rejected += rejected;
-    if (arrival.actual) gift.arrivedInFact.push(arrival.actual);
+    if (arrival.actual) gift.had.add(JSON.stringify([arrival.actual.item, arrival.actual.lot]));
     gift.journey.add(giver);
     gift.journey.add(taker);
     gift.rested = true;
@@ -2455,7 +2471,7 @@ class State {
   accept(event) {
     const { name, index } = event;
     const record = { ...event, held: null, standings: new Map() };
-    if (name !== null) {
+    if (name !== null && !this.isLeftOut(event)) {
       const signers = new Signers(this, event.head);
       const effect = AUTHORITY[name](this, signers, event.statement, event);
       signers.end();
@@ -2464,11 +2480,17 @@ class State {
       }
       record.day = dayOf(event.recordedAt, (this.rules ?? event.statement.rules).offsetMinutes);
       record.clocks = (this.rules ?? event.statement.rules).clocks;
-      record.compromised = event.head.signers.map(({ key }) => key);
       this.effect(record);
       effect?.(record);
     }
     this.records.set(index, record);
+  }
+
+  /** 17.5: what a replay in part does not judge. */
+  isLeftOut({ name, statement }) {
+    if (this.only === null) return false;
+    const ofOthers = name === 'attestation' && !giftsIn(statement).includes(this.only);
+    return ofOthers || name === 'epoch-sealed';
   }
 
   /** Section 8: accounts, shipments, orders. All is checked before anything is changed. */
@@ -2607,15 +2629,17 @@ class State {
     const gifts = [...new Set(hashes)].sort()
       .map((hash) => this.gift(hash))
       .filter((gift) => gift !== null);
-    if (this.only !== null && gifts.length === 0 && target.name !== 'delivery') {
-      target.held = held;
-      return;
+    // In part, a correction that does not touch the gift is judged by its signers alone (17.5).
+    if (this.only === null || gifts.length > 0) {
+      this.checkFixed(target, old, statement.replacement);
+      const folded = gifts.map((gift) => this.fold(gift, target, held));
+      for (const gift of folded) {
+        gift.corrections.push(index);
+        this.gifts.set(gift.hash, gift);
+      }
+      if (target.name === 'donation') this.noteLowered(folded[0], old, record);
     }
-    this.checkFixed(target, old, statement.replacement);
-    const folded = gifts.map((gift) => this.fold(gift, target, held));
     target.held = held;
-    for (const gift of folded) this.gifts.set(gift.hash, gift);
-    if (target.name === 'donation') this.noteLowered(folded[0], old, record);
     if (target.name === 'dispatch' && statement.replacement !== null) {
       const shipment = this.shipments.get(shipmentKey(statement.replacement.shipment));
       if (shipment) shipment.carrierName = statement.replacement.carrierName;
@@ -2712,11 +2736,12 @@ class State {
 
   /** 8.6 step 4. */
   noteLowered(gift, old, record) {
-    const before = new Map(old.lines.map((line) => [line.number, line.quantity]));
+    // In smallest units, so that a pack which is corrected shows too.
+    const donated = (line) => (line ? line.quantity * contentOf(line) : 0n);
     const by = donorSigned(gift.donor, record.head) ? null : gift.donation.taker;
-    for (const [number, from] of before) {
-      const to = gift.lines.get(number)?.quantity ?? 0n;
-      if (to !== from) gift.lowered.push({ index: record.index, line: number, from, to, by });
+    for (const line of old.lines) {
+      const [from, to] = [donated(line), donated(gift.lines.get(line.number))];
+      if (to !== from) gift.lowered.push({ index: record.index, line: line.number, from, to, by });
     }
   }
 }
@@ -3057,6 +3082,11 @@ const AUTHORITY = {
     };
   },
 
+  // 16: what a seal says is compared by the audit, which knows the rows.
+  'epoch-sealed': (state, signers) => {
+    if (signers.operator() === null) refuse('signer/missing');
+  },
+
   'attestation': (state, signers, { heldBy, shipment, goods }, { index }) => {
     signers.some('speaker');
     if (heldBy !== null) state.party(heldBy);
@@ -3223,6 +3253,10 @@ const carrierAnswers = ({ carrier, dispatches }) => {
   );
 };
 
+/** 9.6, *open*: what may still reach somebody. */
+const openOf = ({ announced, moving, inspected, restForNobody, restForSomebody }) =>
+  announced + moving + inspected + restForNobody + restForSomebody;
+
 /** 9.6: the first headline that applies. */
 const headlineOf = (gift, state, failed) => {
   if (failed) return 'ledger-fails';
@@ -3230,8 +3264,7 @@ const headlineOf = (gift, state, failed) => {
   const total = sum([...due.values()]);
   const sums = sumsOf(gift, state);
   const { announced, moving, claimed, lost, disposed, recipient } = sums;
-  const resting = sums.restForNobody + sums.restForSomebody;
-  const open = announced + moving + sums.inspected + resting > 0n;
+  const open = openOf(sums) > 0n;
   const inFull = [...due].every(([key, quantity]) => (sums.reached.get(key) ?? 0n) >= quantity);
   const disputed = [...gift.disputes.values()].some(({ closed }) => !closed);
   const differs = gift.sums.damaged > 0n || sums.short > 0n || disputed;
@@ -3260,8 +3293,135 @@ const headlineOf = (gift, state, failed) => {
   return rules.find(([, applies]) => applies)[0];
 };
 
+// 9.4, 9.7: flags and clocks
+
+/** The day of a record: when it happened, if known, else when it was recorded. */
+const dayOfRecord = (record) => record.head.occurredOn ?? record.day;
+
+const earliest = (records) => {
+  const days = countingOf(records).map(dayOfRecord);
+  return days.length > 0 ? Math.min(...days) : null;
+};
+
+const clockOf = (clocks, kind) => clocks.find((clock) => clock.kind === kind)?.days ?? null;
+
+/** The shipments that carried goods of a gift, and whether to the party that they were for. */
+const shipmentsOf = (gift, state) => {
+  const shipments = new Map();
+  for (const { place, meantFor } of gift.eachAccount()) {
+    const [sort, sender, number, returning] = place;
+    if (sort !== 'moving') continue;
+    const shipment = state.shipments.get(shipmentKey({ sender, number }));
+    const final = (meantFor === shipment.taker && !returning) || shipments.get(shipment) === true;
+    shipments.set(shipment, final);
+  }
+  return shipments;
+};
+
+/** Late and overdue clocks of a gift, as of a day: { late: [kind], overdue: [kind] }. */
+const clocksOf = (gift, state, day) => {
+  const late = new Set();
+  const overdue = new Set();
+  const shipments = shipmentsOf(gift, state);
+  const { deadline, historic } = gift.donation;
+
+  if (deadline !== null) {
+    const arrivals = [...shipments].filter(([, final]) => final)
+      .map(([{ deliveries, receipts }]) => earliest(deliveries) ?? earliest(receipts))
+      .filter((each) => each !== null);
+    const sums = sumsOf(gift, state);
+    if (arrivals.some((each) => each > deadline)) late.add('deadline');
+    else if (day > deadline && openOf(sums) > sums.claimed) overdue.add('deadline');
+  }
+  const slow = (record, kind) => {
+    const days = clockOf(record.clocks, kind);
+    const { occurredOn } = record.head;
+    return days !== null && occurredOn !== null && record.day - occurredOn > days;
+  };
+  if (!historic) {
+    if (slow(gift.record, 'disclosure')) late.add('disclosure');
+    const others = gift.entries.slice(1).map((index) => state.records.get(index));
+    const deliveries = [...shipments.keys()].flatMap((shipment) => shipment.deliveries);
+    const filed = countingOf([...others, ...deliveries]);
+    if (filed.some((record) => slow(record, 'filing'))) late.add('filing');
+  }
+  const days = clockOf(state.rules.clocks, 'receipt');
+  for (const { deliveries, receipts } of days === null ? [] : shipments.keys()) {
+    const delivered = earliest(deliveries);
+    if (delivered === null) continue;
+    const received = earliest(receipts);
+    if (received === null && day - delivered > days) overdue.add('receipt');
+    if (received !== null && received - delivered > days) late.add('receipt');
+  }
+  return { late: [...late], overdue: [...overdue] };
+};
+
+/** The earliest day on which records say that they happened, or null: when one was written proves
+ * nothing of that. */
+const earliestStated = (records) => {
+  const days = countingOf(records)
+    .map(({ head }) => head.occurredOn)
+    .filter((day) => day !== null);
+  return days.length > 0 ? Math.min(...days) : null;
+};
+
+/** Whether a receipt of a shipment says it was before the first delivery. */
+const isBeforeDelivery = ({ receipts, deliveries }) => {
+  const [received, delivered] = [earliestStated(receipts), earliestStated(deliveries)];
+  return received !== null && delivered !== null && received < delivered;
+};
+
+const isCompromised = (record, state) =>
+  record.head.signers.some(({ key }) => {
+    const since = state.keys.get(key)?.compromised ?? null;
+    return since !== null && since <= dayOfRecord(record);
+  });
+
+/** The flags of a gift, as of a day, and which of them are differences. */
+const flagsOf = (gift, state, day, witnessed) => {
+  const { late, overdue } = clocksOf(gift, state, day);
+  const records = [...gift.entries, ...gift.corrections].map((index) => state.records.get(index));
+  const sums = sumsOf(gift, state);
+  const changed = (...kinds) => gift.changes.some(({ consent }) => kinds.includes(consent));
+  const disputes = [...gift.disputes.values()];
+  const isHeld = [...gift.eachAccount()].some(({ place }) => place[2] === 'on-hold');
+  const recalled = [...state.recalls.values()]
+    .some(({ item, lot, open }) => open && gift.had.has(JSON.stringify([item, lot])));
+  const shipments = [...shipmentsOf(gift, state).keys()];
+  const flags = [
+    ['late', late.length > 0, true],
+    ['overdue', overdue.length > 0, true],
+    ['damaged', gift.sums.damaged > 0n, true],
+    ['short', sums.short > 0n, true],
+    ['rejected', gift.sums.rejected > 0n, true],
+    ['surplus', gift.sums.surplus > 0n, false],
+    ['on-hold', isHeld, true],
+    ['changed-with-consent', changed('signed', 'standing', 'paper'), false],
+    ['changed-without-consent', changed('none'), true],
+    ['lowered', gift.lowered.length > 0, true],
+    ['corrected', gift.corrections.length > 0, false],
+    ['disputed', disputes.length > 0, disputes.some(({ closed }) => !closed)],
+    ['recalled', recalled, true],
+    ['suspected-duplicate', gift.donation.restates !== '', true],
+    ['donor-only-recorded', gift.donor.kind === 'recorded', false],
+    ['slip-not-taken-over', gift.donor.kind === 'slip', false],
+    ['recorded-by-recipient-alone', sums.alone > 0n, true],
+    ['key-compromised', records.some((record) => isCompromised(record, state)), true],
+    ['unsupported-receipt', gift.unsupported.length > 0, true],
+    ['receipt-before-delivery', shipments.some(isBeforeDelivery), true],
+    ['unwitnessed', !witnessed, false],
+  ];
+  const raised = flags.filter(([, holds]) => holds);
+  return {
+    flags: raised.map(([flag]) => flag),
+    differs: raised.some(([, , difference]) => difference),
+    late,
+    overdue,
+  };
+};
+
 /** The verdicts on all gifts, by gift id. `failedBy` says which entry failed a subject first. */
-const verdictsOf = (state, failedBy) => {
+const verdictsOf = (state, failedBy, day, witnessed) => {
   const verdicts = {};
   for (const gift of state.gifts.values()) {
     const failed = failedBy.get(gift.subject) ?? null;
@@ -3269,6 +3429,7 @@ const verdictsOf = (state, failedBy) => {
       headline: headlineOf(gift, state, failed !== null),
       where: Object.fromEntries(whereabouts(gift)),
       failed,
+      ...flagsOf(gift, state, day, witnessed),
     };
   }
   return verdicts;
@@ -3348,8 +3509,8 @@ const allSigned = async (head, frame, message, keyCheck) => {
 
 /** Steps 3 to 7 over all entries in turn, and what they make of them. */
 export class Replay {
-  constructor() {
-    this.state = new State();
+  constructor(state = new State()) {
+    this.state = state;
     this.links = new Links();
     this.leaves = [];
     this.hashes = new Set();
@@ -3396,12 +3557,17 @@ export class Replay {
       if (prepared.event.name === null) this.notUnderstood.push(index);
     }
     this.links.add(touched, index, leaf);
-    this.leaves.push(leaf);
+    this.keepLeaf(index, leaf);
     if (entry && entry.recordedAt > this.newest) this.newest = entry.recordedAt;
     if (index === 0) {
       this.state.genesis = leaf;
       this.ended = failure !== null;
     }
+    return { ...prepared, failure, touched };
+  }
+
+  keepLeaf(index, leaf) {
+    this.leaves[index] = leaf;
   }
 
   /** The first of steps 3 to 7 that an entry does not pass, or null. */
@@ -3411,7 +3577,7 @@ export class Replay {
     const { frame } = entry;
     const fail = (code) => ({ code });
     if (entry.index !== BigInt(index)) return fail('chain/index');
-    if (entry.previous !== (this.leaves[index - 1] ?? ZERO_HASH)) return fail('chain/previous');
+    if (!this.isLeaf(index - 1, entry.previous)) return fail('chain/previous');
     if (entry.recordedAt < this.newest) return fail('chain/time');
     if ((frame.kind === 1) !== (index === 0)) return fail('genesis/place');
     if (prepared.malformed) return prepared.malformed;
@@ -3421,14 +3587,12 @@ export class Replay {
     // 11.3: what follows may be the doing of an event that is not understood.
     const unjudged = this.notUnderstood.length > 0;
     const known = event.name === 'correction' && unjudged;
-    if (!this.links.follow(entry.links, this.state.touched(event))) {
-      return { code: 'links/mismatch', unjudged: known };
-    }
+    if (!this.linksFollow(entry.links, event)) return { code: 'links/mismatch', unjudged: known };
     try {
       const { anchor } = event.head;
       if (anchor !== null) {
-        const named = anchor.index < BigInt(index) ? this.leaves[Number(anchor.index)] : null;
-        demand(named === anchor.leaf, 'anchor/mismatch');
+        const below = anchor.index < BigInt(index);
+        demand(below && this.isLeaf(Number(anchor.index), anchor.leaf), 'anchor/mismatch');
       }
       this.state.accept(event);
     } catch (error) {
@@ -3436,6 +3600,15 @@ export class Replay {
       return { code: error.code, unjudged };
     }
     return null;
+  }
+
+  /** Whether the entry at this index has this leaf hash; before entry 0 stand zeros. */
+  isLeaf(index, leaf) {
+    return leaf === (index < 0 ? ZERO_HASH : this.leaves[index]);
+  }
+
+  linksFollow(links, event) {
+    return this.links.follow(links, this.state.touched(event));
   }
 
   /** 11.2: what an entry touches follows from its event, else from the operator's links. */
@@ -3570,14 +3743,15 @@ const audit = async (getFile, trustText) => {
   }
   const cosigned = trust === null ? [] : await checkTrust(trust, replay, tree, checkpoint, whole, fail);
 
+  const day = state.rules === null ? null : asOf(replay, cosigned);
   return report({
     failures: [...replay.failures, ...failures],
     unjudged,
     notUnderstood: replay.notUnderstood,
-    gifts: verdictsOf(state, replay.failedBy),
+    gifts: verdictsOf(state, replay.failedBy, day, cosigned.length > 0),
     origin: named,
     size,
-    asOf: asOf(replay, cosigned),
+    asOf: day === null ? null : dayText(day),
     trusted: trust !== null,
   });
 };
@@ -3687,13 +3861,11 @@ const checkTrust = async (trust, replay, tree, checkpoint, whole, fail) => {
   }
 };
 
-/** 9.1: the day as of which verdicts are. */
+/** 9.1: the day as of which verdicts are: of the newest cosignature, else of the last record. */
 const asOf = (replay, cosigned) => {
-  const { rules } = replay.state;
-  if (rules === null) return null;
   const seconds = cosigned.reduce((newest, time) => (time > newest ? time : newest), 0n);
   const moment = cosigned.length > 0 ? seconds * 1000n : replay.newest;
-  return dayText(dayOf(moment, rules.offsetMinutes));
+  return dayOf(moment, replay.state.rules.offsetMinutes);
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -3747,6 +3919,586 @@ const valueReader = (type) => {
   }
   for (const { name, read } of KINDS.values()) if (name === type) return read;
   throw new TypeError(`no such type: ${type}`);
+};
+
+// ---------------------------------------------------------------------------------------------
+// Section 16: seals
+
+const NO_ROWS = ZERO_HASH;
+
+const rowHash = (subject, { number, index, leaf }) =>
+  sha256(CONTEXT_ROW, bytesOf(subject), u32(number), u64(index), bytesOf(leaf));
+
+const bitOf = (subject, depth) => (parseInt(subject[depth >> 2], 16) >> (3 - (depth & 3))) & 1;
+
+/** 16.2: the hash of a table of [subject, row] pairs, which share their first `depth` bits. */
+const tableHash = async (rows, depth = 0) => {
+  if (rows.length === 0) return NO_ROWS;
+  if (rows.length === 1) return rowHash(...rows[0]);
+  const side = (bit) => tableHash(rows.filter(([subject]) => bitOf(subject, depth) === bit), depth + 1);
+  return nodeHash(await side(0), await side(1));
+};
+
+/**
+ * 16.4: whether a proof shows, under the hash of a table with so many rows, the claimed row of each
+ * subject, or null for none. `claims` is [subject, row or null] pairs. Refuses under seal-path/*.
+ */
+const checkRows = async (bytes, claims, table) => {
+  const reader = new Reader(bytes);
+  const take = (count) => {
+    if (count > bytes.length - reader.at) refuse('seal-path/truncated');
+    return reader.take(count);
+  };
+  const distinct = new Set(claims.map(([subject]) => subject)).size === claims.length;
+  demand(claims.length > 0 && distinct, 'seal-path/contradicted');
+
+  /** A node: its hash, and how many rows it has: 0, 1 or 2 for more. */
+  const node = async (wanted, prefix) => {
+    const depth = prefix.length;
+    const rows = wanted.filter(([, row]) => row !== null);
+    switch (take(1)[0]) {
+      case 0:
+        demand(rows.length === 0, 'seal-path/contradicted');
+        return { hash: NO_ROWS, rows: 0 };
+      case 1:
+        demand(rows.length === 1, 'seal-path/contradicted');
+        return { hash: await rowHash(...rows[0]), rows: 1 };
+      case 2: {
+        const subject = hexOf(take(32));
+        const other = new Reader(take(44));
+        const row = { number: other.u32(), index: other.u64(), leaf: other.hash() };
+        demand(rows.length === 0, 'seal-path/contradicted');
+        const placed = prefix.every((bit, i) => bitOf(subject, i) === bit);
+        const claimed = wanted.some(([each]) => each === subject);
+        demand(placed && !claimed, 'seal-path/misplaced');
+        return { hash: await rowHash(subject, row), rows: 1 };
+      }
+      case 3: {
+        demand(depth < 256, 'seal-path/too-deep');
+        const sides = [];
+        for (const bit of [0, 1]) {
+          const here = wanted.filter(([subject]) => bitOf(subject, depth) === bit);
+          if (here.length > 0) {
+            sides.push(await node(here, [...prefix, bit]));
+          } else {
+            const hash = hexOf(take(32));
+            // How many rows a mere hash stands for is not shown, but for none.
+            sides.push({ hash, rows: hash === NO_ROWS ? 0 : 2 });
+          }
+        }
+        const few = sides.some(({ rows }) => rows === 0) && sides.every(({ rows }) => rows < 2);
+        demand(!few, 'seal-path/not-compact');
+        return { hash: await nodeHash(sides[0].hash, sides[1].hash), rows: 2 };
+      }
+      default:
+        return refuse('seal-path/node');
+    }
+  };
+
+  const root = await node(claims, []);
+  demand(reader.at === bytes.length, 'seal-path/trailing');
+  const rows = table.rows > 2n ? 2 : Number(table.rows);
+  demand(root.hash === table.hash && root.rows === rows, 'seal-path/root');
+};
+
+// ---------------------------------------------------------------------------------------------
+// Section 18.4: audit statements
+
+const readAuditStatement = (bytes) => {
+  const note = readNote(bytes);
+  const lines = note.text.split('\n');
+  demand(lines[0] === 'giftproof audit statement v1', 'audit-statement/version');
+  demand(lines.length === 8, 'audit-statement/structure');
+  const [, origin, size, root, outcome, differences, endedAt] = lines;
+  let checkpoint;
+  try {
+    checkpoint = readCheckpointText([origin, size, root]);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refuse('audit-statement/checkpoint');
+  }
+  demand(outcome === 'clean', 'audit-statement/outcome');
+  for (const number of [differences, endedAt]) {
+    demand(isDecimal(number), 'audit-statement/number');
+  }
+  return { note, ...checkpoint, differences: BigInt(differences), endedAt: BigInt(endedAt) };
+};
+
+// ---------------------------------------------------------------------------------------------
+// Section 17: proof files
+
+const PROOF_MAGIC = 'giftproof-proof/v1\n';
+const PROOF_LEN_MAX = 67_108_864;
+const ABOUT = codes({ 1: 'gift', 2: 'absence' });
+
+const isProof = (bytes) =>
+  bytes.length >= PROOF_MAGIC.length &&
+  sameBytes(bytes.subarray(0, PROOF_MAGIC.length), utf8(PROOF_MAGIC));
+
+/** 17.1. */
+const readProof = (bytes) => {
+  demand(bytes.length <= PROOF_LEN_MAX, 'encoding/too-long');
+  const readCounted = (count, read) => Array.from({ length: count }, read);
+  return decode(bytes, (r) => {
+    demand(isProof(bytes), 'encoding/malformed');
+    r.take(PROOF_MAGIC.length);
+    const about = r.code(ABOUT);
+    const proof = {
+      about,
+      gift: hexOf(r.take(about === 'gift' ? 32 : 20)),
+      checkpoint: r.take(r.u32()),
+      seal: r.opt((r) => r.u64()),
+    };
+    // Counts are not trusted: each item is read, and found missing, before the next is made room for.
+    const many = (count, read) => {
+      const items = [];
+      for (let i = 0; i < count; i++) items.push(read());
+      return items;
+    };
+    proof.entries = many(r.u32(), () => r.take(r.u16()));
+    proof.tree = many(r.u32(), () => r.hash());
+    proof.tables = readCounted(TABLES.length, () => r.take(r.u32()));
+    const audits = r.u8();
+    demand(audits <= 16, 'list/too-long');
+    proof.audits = many(audits, () => ({
+      statement: r.take(r.u32()),
+      path: many(r.u8(), () => r.hash()),
+    }));
+    return proof;
+  });
+};
+
+/** The replay in part (17.5): steps 3 to 7 over some of the entries of a log. */
+class PartReplay extends Replay {
+  constructor(only) {
+    super(new State(only));
+    this.known = new Map();
+  }
+
+  keepLeaf(index, leaf) {
+    this.known.set(index, leaf);
+  }
+
+  /** Compared only if the entry is in the file. */
+  isLeaf(index, leaf) {
+    const known = index < 0 ? ZERO_HASH : this.known.get(index);
+    return known === undefined || known === leaf;
+  }
+
+  /** Links are compared as a whole, by step 4 of 17.4. */
+  linksFollow() {
+    return true;
+  }
+}
+
+/**
+ * A proof file about a gift, or about there being none (17). `trustText` is the trust file.
+ *
+ * Gives { outcome, code, detail, at, ... }. The outcome is verified; failed, with the code of the
+ * check of 17.4, or with the failures of the log itself; not-understood; or not-read, if file or
+ * trust file could not be read. Beside it stand about, gift, level, asOf, sealedAt, verdict,
+ * journey, failures, witnesses and audits.
+ */
+export const verifyProof = async (bytes, trustText) => {
+  let trust;
+  try {
+    trust = await readTrust(typeof trustText === 'string' ? trustText : plain(trustText));
+  } catch (error) {
+    return { outcome: 'not-read', code: error instanceof Refusal ? error.code : 'bundle/io' };
+  }
+  try {
+    return await checkProof(plain(bytes), trust);
+  } catch (error) {
+    if (!(error instanceof Refusal)) return { outcome: 'not-read', code: 'bundle/io' };
+    return { outcome: 'failed', code: error.code, detail: error.detail, at: error.at };
+  }
+};
+
+const checkProof = async (bytes, trust) => {
+  // Check 1: bytes and checkpoint.
+  const proof = under('proof-file/malformed', () => readProof(bytes));
+  const checkpoint = under('checkpoint/malformed', () => readCheckpoint(proof.checkpoint));
+  demand(checkpoint.origin === trust.origin, 'checkpoint/origin');
+  demand(checkpoint.size < 2n ** 53n, 'checkpoint/malformed');
+  const size = Number(checkpoint.size);
+
+  // Check 2: entries in order, from the trusted entry 0 on.
+  const frames = proof.entries.map((entry) => under('entry/malformed', () => readEntry(entry)));
+  const increasing = frames.every(
+    ({ index }, i) => index < checkpoint.size && (i === 0 || index > frames[i - 1].index),
+  );
+  demand(frames[0]?.index === 0n && increasing, 'proof-file/entry-order');
+  demand((await leafHash(proof.entries[0])) === trust.genesis, 'trust/genesis');
+  const founding = await prepare(proof.entries[0], 0, ZERO_HASH, new KeyCheck());
+  const { statement } = founding.event ?? {};
+  demand(statement?.operator?.key === trust.operator.key, 'trust/operator');
+
+  // Check 3: the replay in part.
+  const isAbsence = proof.about === 'absence';
+  const replay = new PartReplay(isAbsence ? '' : proof.gift);
+  const entries = [await replay.add(founding)];
+  for (let i = 1; i < frames.length && !replay.ended; i++) {
+    const { genesis, keyCheck } = replay.state;
+    const index = Number(frames[i].index);
+    entries.push(await replay.add(await prepare(proof.entries[i], index, genesis, keyCheck)));
+  }
+  const gift = replay.state.gifts.get(proof.gift) ?? null;
+  const ofThatId = entries.some(
+    ({ event, failure }) =>
+      event?.name === 'donation' && !failure && event.hash.startsWith(proof.gift),
+  );
+  demand(isAbsence ? !ofThatId : gift !== null, 'proof-file/gift');
+
+  // Checks 4 and 5: the links of its subjects, and that these are their entries.
+  const scope = await scopeOf(proof, entries, replay.state);
+  const rows = checkChains(scope, entries, checkpoint.size);
+  checkEntries(proof, scope, entries);
+
+  // Checks 6 and 7: the seal, and the place in the tree.
+  const seal = await checkSeal(proof, scope, entries, replay.state);
+  await checkPlace(proof, scope, entries, rows, seal, checkpoint);
+
+  // Check 8: who signed the checkpoint.
+  const wrong = await checkLogSignature(checkpoint, operatorKeyAt(replay.state, size));
+  if (wrong) refuse('checkpoint/signature', wrong.detail, 'checkpoint');
+  const witnesses = await checkWitnesses(trust, checkpoint);
+  if (trust.checkpoint !== null && trust.checkpoint.size === checkpoint.size) {
+    demand(trust.checkpoint.root === checkpoint.root, 'trust/checkpoint');
+  }
+
+  // Check 9: audit statements.
+  const audits = await checkAudits(proof, trust, checkpoint);
+  const covers = audits.some((each) => each.known && seal && each.size > BigInt(seal.index));
+
+  const level = seal ? (covers ? 'audited' : 'complete') : 'included';
+  const { rules } = replay.state;
+  const moment = (ms) => dayText(dayOf(ms, rules.offsetMinutes));
+  const day = asOf(replay, witnesses.map(({ time }) => time));
+  const verdicts = verdictsOf(replay.state, replay.failedBy, day, witnesses.length > 0);
+  const failed = replay.failures.length > 0 ? 'failed' : null;
+  const open = replay.notUnderstood.length > 0 || replay.unjudged.length > 0;
+  return {
+    outcome: failed ?? (open ? 'not-understood' : 'verified'),
+    code: failed && replay.failures[0].code,
+    about: proof.about,
+    gift: giftId(proof.gift),
+    level,
+    origin: checkpoint.origin,
+    size,
+    asOf: dayText(day),
+    sealedAt: seal && moment(seal.entry.recordedAt),
+    verdict: gift && verdicts[giftId(proof.gift)],
+    journey: journeyOf(entries, scope, moment),
+    failures: replay.failures,
+    unjudged: replay.unjudged,
+    notUnderstood: replay.notUnderstood,
+    witnesses,
+    audits,
+  };
+};
+
+/** What the donor sees of the gift's entries. */
+const journeyOf = (entries, scope, moment) =>
+  entries
+    .filter(({ touched }) => touched.includes(scope.gift))
+    .map(({ index, entry, event, failure }) => ({
+      index,
+      name: event?.name ?? null,
+      statement: event?.statement ?? null,
+      signers: event ? event.head.signers.map(({ party, capacity }) => ({ party, capacity })) : [],
+      occurredOn: event?.head.occurredOn == null ? null : dayText(event.head.occurredOn),
+      recordedOn: moment(entry.recordedAt),
+      failed: failure?.code ?? null,
+    }));
+
+// 17.2: what is in a proof
+
+const ROOT_KINDS = new Set([...KINDS].filter(([number]) => number <= 10).map(([, { name }]) => name));
+
+/** The parties that an event's statement names, as far as the gift is concerned. */
+const namedParties = (name, statement, gift) => {
+  switch (name) {
+    case 'donation':
+      return [
+        statement.donor.party, statement.taker,
+        ...statement.lines.flatMap(({ shares }) => shares.map(({ recipient }) => recipient)),
+      ];
+    case 'gift-taken-over':
+      return [statement.donor.party];
+    case 'order':
+      return [statement.holder, statement.recipient];
+    case 'designation': {
+      const mine = statement.assignments.filter(({ goods }) => goods.gift === gift);
+      return [statement.holder, ...mine.map(({ recipient }) => recipient)];
+    }
+    case 'dispatch':
+      return [statement.shipment.sender, statement.taker, statement.carrier];
+    case 'delivery':
+      return [statement.shipment.sender];
+    case 'receipt':
+      return [statement.shipment?.sender ?? null, statement.giver];
+    case 'attestation':
+      return [statement.heldBy];
+    case 'correction':
+      return statement.replacement === null
+        ? []
+        : namedParties(statement.kind, statement.replacement, gift);
+    default:
+      return [];
+  }
+};
+
+/** The statement that an event brings, seen through a correction: [name, statement] or null. */
+const broughtBy = ({ name, statement }) => {
+  if (name !== 'correction') return [name, statement];
+  return statement.replacement === null ? null : [statement.kind, statement.replacement];
+};
+
+/**
+ * The subjects of a proof, by hash, with the table that has their rows; and the further entries,
+ * by index. `gift` is the hash of its subject.
+ */
+const scopeOf = async (proof, entries, state) => {
+  const gift = await giftSubject(proof.gift);
+  const root = await rootSubject();
+  const subjects = new Map([[root, null], [gift, 'gifts']]);
+  const scope = { gift, root, subjects, further: new Set(), missing: [] };
+  if (proof.about === 'absence') return scope;
+
+  const readable = entries.filter(({ event }) => event?.name);
+  const mine = readable.filter(({ touched }) => touched.includes(gift));
+  const lot = async (item, number) => {
+    subjects.set(await lotSubject(item, number), 'lots');
+    subjects.set(await lotSubject(item, ''), 'lots');
+  };
+  for (const { event, failure } of mine) {
+    const brought = broughtBy(event);
+    if (brought === null) continue;
+    const [name, statement] = brought;
+    if ((name === 'dispatch' || name === 'receipt') && statement.shipment !== null) {
+      subjects.set(await shipmentSubject(statement.shipment), 'shipments');
+    }
+    if (failure) continue;
+    for (const line of name === 'donation' ? statement.lines : []) {
+      await lot(line.item, '');
+      for (const { number } of line.lots) await lot(line.item, number);
+    }
+    for (const { goods, actual } of name === 'receipt' ? statement.arrivals : []) {
+      if (goods.gift === proof.gift && actual) await lot(actual.item, actual.lot);
+    }
+  }
+
+  // Further entries: the orders that are cited, and what is corrected.
+  const reached = readable.filter(({ touched }) => touched.some((each) => subjects.has(each)));
+  const byHash = new Map(readable.map((each) => [each.event.hash, each.index]));
+  const orders = new Map();
+  for (const { event, entry, index } of reached) {
+    if (event.name === 'designation' && event.statement.order !== null && mine.some((each) => each.index === index)) {
+      const order = byHash.get(event.statement.order);
+      if (order !== undefined) scope.further.add(order);
+      else orders.set(await statementSubject(event.statement.order), entry);
+    }
+    if (event.name === 'correction') {
+      const target = Number(event.statement.targetIndex);
+      if (target < index) scope.further.add(target);
+    }
+  }
+  // An order that is in the log was the first entry about itself.
+  for (const [subject, entry] of orders) {
+    const link = entry.links.find((each) => each.subject === subject);
+    if (link && link.number > 1) scope.missing.push(subject);
+  }
+
+  // The parties that sign these entries, or that their statements name.
+  for (const { event, touched, index } of readable) {
+    const inScope = touched.some((each) => subjects.has(each)) || scope.further.has(index);
+    const counts =
+      !ROOT_KINDS.has(event.name) &&
+      event.name !== 'epoch-sealed' &&
+      !(event.name === 'attestation' && !touched.includes(gift));
+    if (!inScope || !counts) continue;
+    const signing = event.head.signers
+      .filter(({ capacity }) => capacity !== 'registrar' && capacity !== 'operator')
+      .map(({ party }) => party);
+    for (const party of [...signing, ...namedParties(event.name, event.statement, proof.gift)]) {
+      if (party !== null) subjects.set(await partySubject(party), 'parties');
+    }
+  }
+  return scope;
+};
+
+// 17.4, check 4
+
+/** By subject: its entries, in order, as its links name them. */
+const checkChains = (scope, entries) => {
+  const chains = new Map([...scope.subjects.keys()].map((subject) => [subject, []]));
+  for (const { entry, touched, index, leaf } of entries) {
+    if (!entry) continue;
+    const linked = new Set(entry.links.map(({ subject }) => subject));
+    demand(touched.every((subject) => linked.has(subject)), 'proof-file/chain');
+    for (const { subject, number, previous } of entry.links) {
+      const chain = chains.get(subject);
+      if (chain === undefined) continue;
+      demand(touched.includes(subject), 'proof-file/chain');
+      const before = chain.at(-1);
+      const follows =
+        number === chain.length + 1 &&
+        (before === undefined
+          ? previous === null
+          : previous?.index === BigInt(before.index) && previous.leaf === before.leaf);
+      demand(follows, 'proof-file/chain');
+      chain.push({ number, index, leaf });
+    }
+  }
+  return chains;
+};
+
+// 17.4, check 5
+
+const checkEntries = (proof, scope, entries) => {
+  const present = new Set(entries.map(({ index }) => index));
+  for (const { index, touched } of entries) {
+    const wanted =
+      touched.some((subject) => scope.subjects.has(subject)) ||
+      scope.further.has(index) ||
+      (proof.seal !== null && BigInt(index) === proof.seal);
+    if (!wanted) refuse('proof-file/entry-extra', undefined, index);
+  }
+  demand(scope.missing.length === 0, 'proof-file/entry-missing');
+  for (const index of scope.further) {
+    if (!present.has(index)) refuse('proof-file/entry-missing', undefined, index);
+  }
+};
+
+// 17.4, check 6
+
+/** The row that follows for a subject from its entries before the seal, or null. */
+const rowBefore = (chain, seal) => chain.findLast(({ index }) => index < seal) ?? null;
+
+const checkSeal = async (proof, scope, entries, state) => {
+  const { about, seal, tables } = proof;
+  if (seal === null) {
+    demand(about === 'gift', 'proof-file/seal');
+    demand(tables.every(({ length }) => length === 0), 'proof-file/rows');
+    return null;
+  }
+  const sealed = entries.find(({ index }) => BigInt(index) === seal);
+  const { event, index } = sealed ?? {};
+  const holds =
+    event?.name === 'epoch-sealed' && !sealed.failure && event.statement.size === seal;
+  demand(holds, 'proof-file/seal');
+  const signer = event.head.signers.length === 1 ? event.head.signers[0] : null;
+  const { handle } = state.operator;
+  const operator = signer?.capacity === 'operator' && signer.party === handle;
+  demand(operator && signer.key === operatorKeyAt(state, index), 'proof-file/seal');
+  return { index, statement: event.statement, entry: sealed.entry };
+};
+
+/** The rows of all subjects under the seal, and none beside. */
+const checkSealRows = async (proof, scope, chains, seal) => {
+  const { root, tables } = seal.statement;
+  const rootRow = rowBefore(chains.get(scope.root), seal.index);
+  const same =
+    rootRow !== null &&
+    root.number === rootRow.number &&
+    root.index === BigInt(rootRow.index) &&
+    root.leaf === rootRow.leaf;
+  demand(same, 'proof-file/rows');
+  for (const [i, table] of TABLES.entries()) {
+    const claims = [...scope.subjects]
+      .filter(([, sort]) => sort === table)
+      .map(([subject]) => [subject, rowBefore(chains.get(subject), seal.index)]);
+    if (claims.length === 0) {
+      demand(proof.tables[i].length === 0, 'proof-file/rows');
+      continue;
+    }
+    try {
+      await checkRows(proof.tables[i], claims, tables[i]);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refuse('proof-file/rows', error.code);
+    }
+  }
+};
+
+// 17.3, 17.4 check 7
+
+const checkPlace = async (proof, scope, entries, chains, seal, checkpoint) => {
+  if (seal) await checkSealRows(proof, scope, chains, seal);
+  const named = new Set();
+  const name = ({ index, leaf }) => named.add(`${index} ${leaf}`);
+  for (const { entry } of entries) {
+    for (const { previous } of entry?.links ?? []) if (previous) name(previous);
+  }
+  if (seal) {
+    for (const chain of chains.values()) {
+      const row = rowBefore(chain, seal.index);
+      if (row) name(row);
+    }
+  }
+  const newest = chains.get(scope.gift).at(-1)?.index;
+  const shown = entries.filter(
+    ({ index, leaf }) =>
+      index === newest || index === seal?.index || !named.has(`${index} ${leaf}`),
+  );
+  let used = 0;
+  const rootOf = async (lo, hi, here) => {
+    if (here.length === 0) {
+      if (used === proof.tree.length) refuse('proof-file/tree', 'proof/too-short');
+      used += 1;
+      return proof.tree[used - 1];
+    }
+    if (hi - lo === 1n) return here[0].leaf;
+    let half = 1n;
+    while (2n * half < hi - lo) half *= 2n;
+    const middle = lo + half;
+    const left = here.filter(({ index }) => BigInt(index) < middle);
+    const right = here.filter(({ index }) => BigInt(index) >= middle);
+    return nodeHash(await rootOf(lo, middle, left), await rootOf(middle, hi, right));
+  };
+  const root = await rootOf(0n, checkpoint.size, shown);
+  if (used < proof.tree.length) refuse('proof-file/tree', 'proof/too-long');
+  if (root !== checkpoint.root) refuse('proof-file/tree', 'proof/root');
+};
+
+// 17.4, checks 8 and 9
+
+const checkWitnesses = async (trust, checkpoint) => {
+  const { policy } = trust;
+  let signed;
+  try {
+    signed = await signersOf(checkpoint.note, policy.witnesses.map(({ key }) => key));
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refuse('trust/policy', error.code);
+  }
+  demand(isSatisfied(policy, new Set(signed.map(({ key }) => key.key))), 'trust/policy');
+  return signed.map(({ key, time }) => ({ name: key.name, time }));
+};
+
+const checkAudits = async (proof, trust, checkpoint) => {
+  const audits = [];
+  for (const { statement: bytes, path } of proof.audits) {
+    try {
+      const statement = readAuditStatement(bytes);
+      const signed = await signersOf(statement.note, trust.auditors);
+      if (signed.length > 0) {
+        demand(statement.origin === checkpoint.origin, 'checkpoint/origin');
+        const { size, root } = statement;
+        const code = await checkConsistency(size, checkpoint.size, root, checkpoint.root, path);
+        if (code !== null) refuse(code);
+      }
+      const names = signed.length > 0 ? signed.map(({ key }) => key) : statement.note.signatures;
+      const { size, endedAt, differences } = statement;
+      audits.push({
+        known: signed.length > 0, names: names.map(({ name }) => name), size, endedAt, differences,
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refuse('proof-file/audit', error.code);
+    }
+  }
+  return audits;
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -4707,3 +5459,90 @@ const wNAF = (n) => {
 };
 return { Point, verifyAsync };
 })();
+
+// ---------------------------------------------------------------------------------------------
+// The command line, in Node alone:  node verify.mjs FILE --trust FILE [--json]
+
+const USAGE = 'usage: verify.mjs FILE --trust FILE [--json]    (a proof file, a bundle, or -)';
+
+/** Exit codes of 11.4 and 17.6. */
+const EXIT = { 'verified': 0, 'clean': 0, 'failed': 1, 'not-understood': 2, 'not-read': 2, 'not-run': 2 };
+
+const toJson = (value) =>
+  JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? Number(each) : each), 2);
+
+const lineOf = ({ code, detail, at }) =>
+  [code, detail && `(${detail})`, at != null && `at ${typeof at === 'number' ? `entry ${at}` : at}`]
+    .filter(Boolean).join(' ');
+
+/** The answer for people: the verdict first, then what it rests on. */
+const toText = (answer) => {
+  const lines = [answer.outcome];
+  if (answer.code && !answer.failures?.length) lines.push(lineOf(answer));
+  for (const failure of answer.failures ?? []) lines.push(lineOf(failure));
+  for (const index of answer.notUnderstood ?? []) lines.push(`not understood: entry ${index}`);
+  if (answer.level) {
+    const sealed = answer.sealedAt ? `, as of the seal of ${answer.sealedAt}` : '';
+    lines.push(`${answer.gift}: ${answer.level}${sealed}; verdict as of ${answer.asOf}`);
+    if (answer.about === 'absence') lines.push('there is no such gift');
+    for (const { name } of answer.witnesses) lines.push(`witnessed by ${name}`);
+    for (const { known, names } of answer.audits) {
+      lines.push(`audited by ${names.join(', ')}${known ? '' : ' (an unknown auditor)'}`);
+    }
+  }
+  if (answer.verdict) {
+    lines.push(answer.verdict.headline);
+    for (const [place, quantity] of Object.entries(answer.verdict.where)) {
+      lines.push(`  ${quantity}  ${place}`);
+    }
+  }
+  for (const { index, name, signers, recordedOn } of answer.journey ?? []) {
+    const by = signers.map(({ party }) => party ?? 'own key').join(', ');
+    lines.push(`  entry ${index}, ${recordedOn}: ${name ?? 'not understood'} by ${by}`);
+  }
+  if (answer.trusted === false) lines.push("without a trust file: the log's own root was trusted");
+  return lines.join('\n');
+};
+
+const runCommand = async (process) => {
+  const fs = await import('node:fs/promises');
+  const options = { file: null, trust: null, json: false };
+  const words = process.argv.slice(2);
+  for (let i = 0; i < words.length; i++) {
+    if (words[i] === '--json') options.json = true;
+    else if (words[i] === '--trust') options.trust = words[++i] ?? null;
+    else if (options.file === null) options.file = words[i];
+    else options.file = undefined;
+  }
+  if (!options.file || !options.trust) {
+    console.error(USAGE);
+    return 2;
+  }
+  const readAll = async () => {
+    if (options.file !== '-') return fs.readFile(options.file);
+    const chunks = [];
+    for await (const chunk of process.stdin) chunks.push(chunk);
+    return plain(concat(...chunks));
+  };
+  let bytes;
+  let trust;
+  try {
+    [bytes, trust] = await Promise.all([readAll(), fs.readFile(options.trust)]);
+  } catch (error) {
+    console.error(`verify.mjs: ${error.message}`);
+    return 2;
+  }
+  const answer = isProof(plain(bytes))
+    ? await verifyProof(bytes, trust)
+    : await auditBundle(bytes, trust);
+  console.log(options.json ? toJson(answer) : toText(answer));
+  return EXIT[answer.outcome];
+};
+
+const { process: here } = globalThis;
+if (here?.versions?.node && here.argv[1]) {
+  const { pathToFileURL } = await import('node:url');
+  const { realpathSync } = await import('node:fs');
+  const called = pathToFileURL(realpathSync(here.argv[1])).href;
+  if (called === import.meta.url) here.exitCode = await runCommand(here);
+}

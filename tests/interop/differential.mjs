@@ -648,15 +648,25 @@ class Story {
 const ours = async (vector) => {
   const files = filesOf(vector);
   const answer = await auditFiles((path) => files.get(path) ?? null, vector.trust);
-  const headlines = {};
-  for (const { headline } of Object.values(answer.gifts)) headlines[headline] = (headlines[headline] ?? 0) + 1;
+  const gifts = Object.values(answer.gifts);
+  const count = (names) => {
+    const counts = {};
+    for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+    return inOrder(counts);
+  };
   return {
     outcome: answer.outcome,
     failures: answer.failures.map(({ code, at }) => `${code} at ${typeof at === 'number' ? `entry ${at}` : at}`),
-    headlines: Object.fromEntries(Object.entries(headlines).sort()),
-    ...answer.differences,
+    headlines: count(gifts.map(({ headline }) => headline)),
+    flags: count(gifts.flatMap(({ flags }) => flags)),
+    late: count(gifts.flatMap(({ late }) => late)),
+    overdue: count(gifts.flatMap(({ overdue }) => overdue)),
+    withDifferences: gifts.filter(({ differs }) => differs).length,
   };
 };
+
+const inOrder = (counts) =>
+  Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0).sort());
 
 const theirs = (giftproof, folder) => {
   let output;
@@ -669,16 +679,17 @@ const theirs = (giftproof, folder) => {
     output = error.stdout;
   }
   const answer = JSON.parse(output);
+  const { by_headline, by_flag, by_clock } = answer.differences;
+  const clocks = (kind) =>
+    Object.fromEntries(Object.entries(by_clock).map(([clock, counts]) => [clock, counts[kind]]));
   return {
     outcome: answer.outcome,
     failures: answer.failures.map(({ code, at }) => `${code} at ${at}`),
-    headlines: Object.fromEntries(Object.entries(answer.differences.by_headline).sort()),
-    ...(process.env.FLAGS ? {
-    flags: answer.differences.by_flag,
-    clocks: answer.differences.by_clock,
+    headlines: inOrder(by_headline),
+    flags: inOrder(by_flag),
+    late: inOrder(clocks('late')),
+    overdue: inOrder(clocks('overdue')),
     withDifferences: answer.differences.with_differences,
-    receiptsBeforeDelivery: answer.differences.receipts_before_delivery,
-    } : {}),
   };
 };
 
