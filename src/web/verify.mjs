@@ -1869,6 +1869,12 @@ class Gift {
     if (amount > 0n) this.put(lot, atRest(giver, 'good'), this.take(lot, ANNOUNCED, amount));
   }
 
+  /** A recall of the lot, or of every lot of the item, concerns the gift (9.4). */
+  hadLot(item, lot) {
+    this.had.add(JSON.stringify([item, lot]));
+    this.had.add(JSON.stringify([item, '']));
+  }
+
   /** Whether this party had some of the lot, in an account that still exists (8.3, surplus). */
   hasHad(lot, holder) {
     const had = ['rest', 'inspected', 'moving', 'unaccounted', 'used', 'disposed', 'opened'];
@@ -1946,8 +1952,8 @@ const applyDonation = (gift, { statement, head, standing, hash }) => {
     donor.kind === 'enrolled' && donorSigned(donor, head) ? standing : () => MARK_ALONE;
   for (const line of statement.lines) {
     gift.lines.set(line.number, line);
-    gift.had.add(JSON.stringify([line.item, '']));
-    for (const { number } of line.lots) gift.had.add(JSON.stringify([line.item, number]));
+    gift.hadLot(line.item, '');
+    for (const { number } of line.lots) gift.hadLot(line.item, number);
     const content = contentOf(line);
     const lot = { line: line.number, book: 'smallest' };
     for (const { recipient, quantity } of line.shares) {
@@ -2076,7 +2082,7 @@ const applyReceipt = (gift, act, arrivals) => {
     }
     gift.sums.damaged += damaged;
     gift.sums.rejected += rejected;
-    if (arrival.actual) gift.had.add(JSON.stringify([arrival.actual.item, arrival.actual.lot]));
+    if (arrival.actual) gift.hadLot(arrival.actual.item, arrival.actual.lot);
     gift.journey.add(giver);
     gift.journey.add(taker);
     gift.rested = true;
@@ -2505,11 +2511,11 @@ class State {
       const gift = this.gift(hash);
       if (gift === null) continue;
       const copy = gift.copy();
-      applyToGift(copy, name, this.actOf(record, record.held));
+      applyToGift(copy, name, this.actOf(record, null));
+      if (name === 'designation') checkConsent(copy, record);
       copy.entries.push(record.index);
       copies.push(copy);
     }
-    if (name === 'designation') for (const copy of copies) checkConsent(copy, record);
     for (const copy of copies) this.gifts.set(copy.hash, copy);
     after?.();
     return undefined;
@@ -3273,9 +3279,9 @@ const headlineOf = (gift, state, failed) => {
   );
   const rules = [
     ['withdrawn', total === 0n],
-    ['announced-only', announced >= total],
-    ['lost', lost >= total],
-    ['disposed-of', lost + disposed >= total],
+    ['announced-only', announced === total],
+    ['lost', lost === total],
+    ['disposed-of', lost + disposed === total],
     ['received-in-full', inFull && !differs],
     ['received-with-differences', inFull],
     ['received-in-part', recipient > 0n && open],

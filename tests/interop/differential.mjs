@@ -70,6 +70,8 @@ class Story {
     this.dice = new Dice(seed);
     this.forge = new Forge(ORIGIN);
     this.names = 0;
+    /** In one of ten logs there are events of unknown kinds, in percent. */
+    this.unknown = this.dice.chance(10) ? 2 : 0;
     this.keys = Object.fromEntries(ANY.map((handle) => [handle, [handle]]));
   }
 
@@ -155,7 +157,63 @@ class Story {
     const occurredOn = dice.chance(60)
       ? Number(this.forge.recordedAt / 86_400_000n) - dice.below(12)
       : null;
-    return this.forge.add(name, statement, [...unique.values()], { occurredOn, ...head });
+    const { entries } = this.forge;
+    if (dice.chance(1) && entries.length > 12) {
+      await this.forge.append(this.frameOf(dice.of(entries.slice(12))));
+    }
+    if (dice.chance(this.unknown)) await this.addUnknown();
+    const anchor = dice.chance(20) ? this.anchor() : null;
+    return this.forge.add(
+      name, statement, [...unique.values()], { occurredOn, anchor, ...head },
+      dice.chance(4) ? this.tamper() : {},
+    );
+  }
+
+  /** The frame of an entry: what follows its links. */
+  frameOf(entry) {
+    const links = entry.readUInt16BE(48);
+    let at = 50;
+    for (let i = 0; i < links; i++) at += entry[at + 36] === 1 ? 77 : 37;
+    return entry.subarray(at);
+  }
+
+  anchor() {
+    const { leaves } = this.forge.replay;
+    const index = this.dice.below(leaves.length + (this.dice.chance(5) ? 2 : 0));
+    return { index, leaf: this.dice.chance(95) ? leaves[index] ?? leaves[0] : leaves[0] };
+  }
+
+  /** One wrong thing about an entry. */
+  tamper() {
+    const { dice } = this;
+    const flip = (bytes) => {
+      const changed = Buffer.from(bytes);
+      changed[dice.below(changed.length)] ^= 1 << dice.below(8);
+      return changed;
+    };
+    return dice.of([
+      { index: (index) => index + 1 },
+      { previous: () => '11'.repeat(32) },
+      { recordedAt: (moment) => moment - BigInt(dice.below(3_000_000_000)) },
+      { recordedAt: (moment) => moment + BigInt(dice.below(3_000_000_000)) },
+      { links: (links) => links.slice(1) },
+      { links: (links) => links.map((link) => ({ ...link, number: link.number + 1 })) },
+      { frame: flip },
+      { frame: flip },
+      { bytes: flip },
+      { bytes: (bytes) => bytes.subarray(0, dice.below(bytes.length)) },
+      { bytes: (bytes) => Buffer.concat([bytes, Buffer.from([0])]) },
+    ]);
+  }
+
+  async addUnknown() {
+    const { dice } = this;
+    const gifts = [...this.state.gifts.values()].map(({ subject }) => subject);
+    const subjects = dice.chance(60) && gifts.length > 0 ? [dice.of(gifts)] : [];
+    const [kind, version] = dice.of([[999, 1], [37, 2], [1, 2], [9, 7]]);
+    await this.forge.addUnknown(
+      kind, version, Buffer.from('not known'), this.as('holder', 'red-cross'), subjects,
+    );
   }
 
   // What there is
@@ -657,6 +715,7 @@ const ours = async (vector) => {
   return {
     outcome: answer.outcome,
     failures: answer.failures.map(({ code, at }) => `${code} at ${typeof at === 'number' ? `entry ${at}` : at}`),
+    notUnderstood: answer.notUnderstood,
     headlines: count(gifts.map(({ headline }) => headline)),
     flags: count(gifts.flatMap(({ flags }) => flags)),
     late: count(gifts.flatMap(({ late }) => late)),
@@ -685,6 +744,7 @@ const theirs = (giftproof, folder) => {
   return {
     outcome: answer.outcome,
     failures: answer.failures.map(({ code, at }) => `${code} at ${at}`),
+    notUnderstood: answer.not_understood,
     headlines: inOrder(by_headline),
     flags: inOrder(by_flag),
     late: inOrder(clocks('late')),

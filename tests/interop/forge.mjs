@@ -256,9 +256,9 @@ export class Forge {
 
   /**
    * Adds an event. Signers are { capacity, party, name }, `name` being that of the key; `head`
-   * may state other members of the head.
+   * may state other members of the head; `tamper` is that of append.
    */
-  async add(name, statement, signers, head = {}) {
+  async add(name, statement, signers, head = {}, tamper = {}) {
     const [kind, write] = KINDS[name];
     const listed = sorted(
       signers.map((signer) => ({ ...signer, key: keyOf(signer.name).hex })),
@@ -278,23 +278,51 @@ export class Forge {
     const frame = all(
       u16(kind), u16(1), u32(body.length), body, u8(signatures.length), ...signatures,
     );
-    return this.append(frame);
+    return this.append(frame, tamper);
   }
 
-  /** Appends an entry with the links that follow; gives its failure, or null. */
-  async append(frame) {
+  /** Adds an event of a kind and version that nobody knows, with links of these subjects. */
+  async addUnknown(kind, version, statement, signer, subjects) {
+    const key = keyOf(signer.name).hex;
+    this.nonce += 1;
+    const body = all(
+      writeHead({
+        occurredOn: null, signedAt: 0, anchor: null, documents: [], reason: null,
+        nonce: this.nonce.toString(16).padStart(32, '0'), signers: [{ ...signer, key }],
+      }),
+      statement,
+    );
+    const framed = all(hex(this.replay.state.genesis), u16(kind), u16(version), body);
+    const signature = sign(null, all(CONTEXT, framed), keyOf(signer.name).secret);
+    const frame = all(u16(kind), u16(version), u32(body.length), body, u8(1), signature);
+    const links = () =>
+      [...new Set(subjects)].sort().map((subject) => {
+        const row = this.replay.links.rows.get(subject);
+        return { subject, number: (row?.number ?? 0) + 1, previous: row ?? null };
+      });
+    return this.append(frame, { links });
+  }
+
+  /**
+   * Appends an entry with the links that follow; gives its failure, or null. `tamper` makes it
+   * another: a function for each of index, previous, recordedAt, links, frame and bytes.
+   */
+  async append(frame, tamper = {}) {
+    const same = (value) => value;
+    const { recordedAt = same, bytes: change = same } = tamper;
     const index = this.entries.length;
     const { replay } = this;
     const previous = replay.leaves.at(-1) ?? '00'.repeat(32);
     const linked = (links) =>
       all(
-        u64(index), hex(previous), u64(this.recordedAt),
-        list(links, (link) =>
+        u64((tamper.index ?? same)(index)), hex((tamper.previous ?? same)(previous)),
+        u64(recordedAt(this.recordedAt)),
+        list((tamper.links ?? same)(links), (link) =>
           all(
             hex(link.subject), u32(link.number),
             opt(link.previous, ({ index, leaf }) => all(u64(index), hex(leaf))),
           )),
-        frame,
+        (tamper.frame ?? same)(frame),
       );
     const judged = async (bytes) =>
       prepare(new Uint8Array(bytes), index, replay.state.genesis, replay.state.keyCheck);
@@ -303,7 +331,7 @@ export class Forge {
       const row = replay.links.rows.get(subject);
       return { subject, number: (row?.number ?? 0) + 1, previous: row ?? null };
     });
-    const bytes = linked(links);
+    const bytes = change(linked(links));
     this.entries.push(bytes);
     const failed = replay.failures.length;
     const prepared = await judged(bytes);
