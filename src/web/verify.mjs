@@ -1062,16 +1062,19 @@ const encodeText = (text) => {
   return concat(u16(bytes.length), bytes);
 };
 
-const subjectHash = (sort, encoding) => sha256(CONTEXT_SUBJECT, Uint8Array.of(sort), encoding);
+const SORT = { root: 1, party: 2, gift: 3, lot: 4, shipment: 5, statement: 6 };
 
-const rootSubject = () => subjectHash(1, new Uint8Array());
-const partySubject = (handle) => subjectHash(2, encodeText(handle));
+const subjectHash = (sort, encoding) =>
+  sha256(CONTEXT_SUBJECT, Uint8Array.of(SORT[sort]), encoding);
+
+const rootSubject = () => subjectHash('root', new Uint8Array());
+const partySubject = (handle) => subjectHash('party', encodeText(handle));
 /** A gift is the subject of its id alone; all 32 bytes of its event hash will do here too. */
-const giftSubject = (hash) => subjectHash(3, bytesOf(hash.slice(0, 40)));
-const lotSubject = (item, lot) => subjectHash(4, concat(encodeText(item), encodeText(lot)));
+const giftSubject = (hash) => subjectHash('gift', bytesOf(hash.slice(0, 40)));
+const lotSubject = (item, lot) => subjectHash('lot', concat(encodeText(item), encodeText(lot)));
 const shipmentSubject = ({ sender, number }) =>
-  subjectHash(5, concat(encodeText(sender), encodeText(number)));
-const statementSubject = (hash) => subjectHash(6, bytesOf(hash));
+  subjectHash('shipment', concat(encodeText(sender), encodeText(number)));
+const statementSubject = (hash) => subjectHash('statement', bytesOf(hash));
 
 /** What moves in a statement: its portions, arrivals, findings, assignments or goods. */
 const itemsOf = (statement) =>
@@ -1085,52 +1088,60 @@ const itemsOf = (statement) =>
 /** The gifts that a statement's goods name, each once, in the order of their hashes. */
 const giftsIn = (statement) => [...new Set(itemsOf(statement).map((item) => item.goods.gift))];
 
-/** The subject hashes that an event touches by its own statement; `self` is its event hash. */
+/** What an event touches by its own statement, by sort; `self` is its event hash. */
 const subjectsOf = async (name, statement, self) => {
-  const goods = () => giftsIn(statement).map(giftSubject);
+  const touched = new Map();
+  const touch = async (sort, subject) => touched.set(await subject, sort);
+  const touchGoods = async () => {
+    for (const gift of giftsIn(statement)) await touch('gift', giftSubject(gift));
+  };
   switch (name) {
     case 'ledger-created':
     case 'registrars-changed':
     case 'operator-rotated':
     case 'rules-changed':
-      return [await rootSubject()];
+      await touch('root', rootSubject());
+      break;
     case 'party-enrolled':
     case 'key-added':
     case 'key-rotated':
     case 'key-revoked':
     case 'key-compromised':
     case 'party-updated':
-      return [await partySubject(statement.handle)];
+      await touch('party', partySubject(statement.handle));
+      break;
     case 'need-declared':
     case 'order':
-      return [await statementSubject(self)];
+      await touch('statement', statementSubject(self));
+      break;
     case 'need-closed':
-      return [await statementSubject(statement.need)];
+      await touch('statement', statementSubject(statement.need));
+      break;
     case 'donation':
-      return [await giftSubject(self)];
+      await touch('gift', giftSubject(self));
+      break;
     case 'gift-taken-over':
     case 'dispute':
     case 'answer':
     case 'dispute-closed':
-      return [await giftSubject(statement.gift)];
-    case 'designation': {
-      const order = statement.order === null ? [] : [statementSubject(statement.order)];
-      return Promise.all([...goods(), ...order]);
-    }
-    case 'delivery':
-      return [await shipmentSubject(statement.shipment)];
+      await touch('gift', giftSubject(statement.gift));
+      break;
+    case 'designation':
+      await touchGoods();
+      if (statement.order !== null) await touch('statement', statementSubject(statement.order));
+      break;
     case 'recall':
     case 'recall-lifted':
-      return [await lotSubject(statement.item, statement.lot)];
+      await touch('lot', lotSubject(statement.item, statement.lot));
+      break;
     case 'correction':
-      return statement.replacement === null
-        ? []
-        : subjectsOf(statement.kind, statement.replacement, statement.target);
-    default: {
-      const { shipment } = statement;
-      return Promise.all([...goods(), ...(shipment ? [shipmentSubject(shipment)] : [])]);
-    }
+      if (statement.replacement === null) return touched;
+      return subjectsOf(statement.kind, statement.replacement, statement.target);
+    default: // What has goods or a shipment. A seal has neither.
+      await touchGoods();
+      if (statement.shipment) await touch('shipment', shipmentSubject(statement.shipment));
   }
+  return touched;
 };
 
 const sortedUnique = (hashes) => [...new Set(hashes)].sort();
@@ -3448,6 +3459,17 @@ const verdictsOf = (state, failedBy, day, witnessed) => {
 class Links {
   constructor() {
     this.rows = new Map();
+    /** By subject: its sort, as far as an event that can be read has told. */
+    this.sorts = new Map();
+  }
+
+  /** The rows of a table (16.2), as [subject, row] pairs. */
+  table(sort) {
+    return [...this.rows].filter(([subject]) => this.sorts.get(subject) === sort);
+  }
+
+  rowOfRoot() {
+    return this.table('root')[0]?.[1] ?? null;
   }
 
   /** Whether an entry's links are exactly those of the subjects that it touches. */
@@ -3463,7 +3485,8 @@ class Links {
     );
   }
 
-  add(subjects, index, leaf) {
+  add(subjects, sorts, index, leaf) {
+    for (const [subject, sort] of sorts) this.sorts.set(subject, sort);
     for (const subject of subjects) {
       const number = (this.rows.get(subject)?.number ?? 0) + 1;
       this.rows.set(subject, { number, index, leaf });
@@ -3495,10 +3518,12 @@ export const prepare = async (bytes, index, genesis, keyCheck) => {
   event.kind = frame.kind;
   event.recordedAt = entry.recordedAt;
   event.hash = await sha256(CONTEXT_EVENT, message);
+  event.sorts =
+    event.name === null ? new Map() : await subjectsOf(event.name, event.statement, event.hash);
   event.subjects =
     event.name === null
       ? entry.links.map(({ subject }) => subject)
-      : sortedUnique(await subjectsOf(event.name, event.statement, event.hash));
+      : sortedUnique(event.sorts.keys());
   prepared.signed = await allSigned(event.head, frame, message, keyCheck);
   return prepared;
 };
@@ -3526,7 +3551,9 @@ export class Replay {
     /** By subject: the first entry that touches it and fails. */
     this.failedBy = new Map();
     this.newest = 0n;
-    this.recordedAt = null;
+    /** The entries after the newest accepted seal, and when the first of them was recorded. */
+    this.unsealed = { count: 0, since: null };
+    this.missed = false;
     /** Entry 0 fails: no key and no rule is known. */
     this.ended = false;
   }
@@ -3549,7 +3576,9 @@ export class Replay {
   }
 
   async add(prepared) {
-    const { index, leaf, entry } = prepared;
+    const { index, leaf, entry, event } = prepared;
+    if (this.isSealMissed(prepared)) this.failures.push({ code: 'seal/missed', at: index });
+    if (event?.name === 'epoch-sealed') prepared.sealed = await this.sealNow(index);
     const failure = this.judge(prepared);
     const touched = this.touchedBy(prepared);
     if (failure) {
@@ -3562,7 +3591,8 @@ export class Replay {
       this.hashes.add(prepared.event.hash);
       if (prepared.event.name === null) this.notUnderstood.push(index);
     }
-    this.links.add(touched, index, leaf);
+    this.links.add(touched, prepared.event?.sorts ?? [], index, leaf);
+    this.noteSeal(prepared, failure);
     this.keepLeaf(index, leaf);
     if (entry && entry.recordedAt > this.newest) this.newest = entry.recordedAt;
     if (index === 0) {
@@ -3594,18 +3624,56 @@ export class Replay {
     const unjudged = this.notUnderstood.length > 0;
     const known = event.name === 'correction' && unjudged;
     if (!this.linksFollow(entry.links, event)) return { code: 'links/mismatch', unjudged: known };
+    const { anchor } = event.head;
+    if (anchor !== null) {
+      const below = anchor.index < BigInt(index);
+      const fits = below && this.isLeaf(Number(anchor.index), anchor.leaf);
+      if (!fits) return fail('anchor/mismatch');
+    }
     try {
-      const { anchor } = event.head;
-      if (anchor !== null) {
-        const below = anchor.index < BigInt(index);
-        demand(below && this.isLeaf(Number(anchor.index), anchor.leaf), 'anchor/mismatch');
-      }
       this.state.accept(event);
+      if (prepared.sealed) checkSealed(event.statement, prepared.sealed);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return { code: error.code, unjudged };
     }
     return null;
+  }
+
+  // Section 16: seals
+
+  /** 16.3: whether a seal is due before this entry and is not there; reported once. */
+  isSealMissed({ entry, event }) {
+    const { rules } = this.state;
+    if (!entry || rules === null || event?.name === 'epoch-sealed' || this.missed) return false;
+    const { sealEntries, sealSeconds } = rules;
+    const { count, since } = this.unsealed;
+    const elapsed = since === null ? 0n : entry.recordedAt - since;
+    this.missed =
+      (sealEntries !== 0 && count >= sealEntries) ||
+      (sealSeconds !== 0 && elapsed > BigInt(sealSeconds) * 1000n);
+    return this.missed;
+  }
+
+  noteSeal({ entry, event }, failure) {
+    if (event?.name === 'epoch-sealed' && !failure) {
+      this.unsealed = { count: 0, since: null };
+      this.missed = false;
+      return;
+    }
+    this.unsealed.count += 1;
+    this.unsealed.since ??= entry?.recordedAt ?? null;
+  }
+
+  /** What a seal at this index says. */
+  async sealNow(index) {
+    const tables = [];
+    for (const sort of TABLE_SORTS) {
+      const rows = this.links.table(sort);
+      tables.push({ rows: BigInt(rows.length), hash: await tableHash(rows) });
+    }
+    const root = this.links.rowOfRoot();
+    return { size: BigInt(index), root: root && { ...root, index: BigInt(root.index) }, tables };
   }
 
   /** Whether the entry at this index has this leaf hash; before entry 0 stand zeros. */
@@ -3931,6 +3999,14 @@ const valueReader = (type) => {
 // Section 16: seals
 
 const NO_ROWS = ZERO_HASH;
+const TABLE_SORTS = ['party', 'gift', 'lot', 'shipment', 'statement'];
+
+/** Whether a seal says what follows from the entries before it. */
+const checkSealed = (stated, sealed) => {
+  for (const member of ['size', 'root', 'tables']) {
+    demand(sameValue(stated[member], sealed[member]), 'seal/mismatch');
+  }
+};
 
 const rowHash = (subject, { number, index, leaf }) =>
   sha256(CONTEXT_ROW, bytesOf(subject), u32(number), u64(index), bytesOf(leaf));
@@ -4267,22 +4343,22 @@ const broughtBy = ({ name, statement }) => {
 const scopeOf = async (proof, entries, state) => {
   const gift = await giftSubject(proof.gift);
   const root = await rootSubject();
-  const subjects = new Map([[root, null], [gift, 'gifts']]);
+  const subjects = new Map([[root, 'root'], [gift, 'gift']]);
   const scope = { gift, root, subjects, further: new Set(), missing: [] };
   if (proof.about === 'absence') return scope;
 
   const readable = entries.filter(({ event }) => event?.name);
   const mine = readable.filter(({ touched }) => touched.includes(gift));
   const lot = async (item, number) => {
-    subjects.set(await lotSubject(item, number), 'lots');
-    subjects.set(await lotSubject(item, ''), 'lots');
+    subjects.set(await lotSubject(item, number), 'lot');
+    subjects.set(await lotSubject(item, ''), 'lot');
   };
   for (const { event, failure } of mine) {
     const brought = broughtBy(event);
     if (brought === null) continue;
     const [name, statement] = brought;
     if ((name === 'dispatch' || name === 'receipt') && statement.shipment !== null) {
-      subjects.set(await shipmentSubject(statement.shipment), 'shipments');
+      subjects.set(await shipmentSubject(statement.shipment), 'shipment');
     }
     if (failure) continue;
     for (const line of name === 'donation' ? statement.lines : []) {
@@ -4327,7 +4403,7 @@ const scopeOf = async (proof, entries, state) => {
       .filter(({ capacity }) => capacity !== 'registrar' && capacity !== 'operator')
       .map(({ party }) => party);
     for (const party of [...signing, ...namedParties(event.name, event.statement, proof.gift)]) {
-      if (party !== null) subjects.set(await partySubject(party), 'parties');
+      if (party !== null) subjects.set(await partySubject(party), 'party');
     }
   }
   return scope;
@@ -4410,7 +4486,7 @@ const checkSealRows = async (proof, scope, chains, seal) => {
     root.index === BigInt(rootRow.index) &&
     root.leaf === rootRow.leaf;
   demand(same, 'proof-file/rows');
-  for (const [i, table] of TABLES.entries()) {
+  for (const [i, table] of TABLE_SORTS.entries()) {
     const claims = [...scope.subjects]
       .filter(([, sort]) => sort === table)
       .map(([subject]) => [subject, rowBefore(chains.get(subject), seal.index)]);
