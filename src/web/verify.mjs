@@ -286,15 +286,42 @@ const quantity = (value) => {
 };
 
 const REFUSED_CHARACTERS = [
-  ['text/control', [[0, 0x1f], [0x7f, 0x9f], [0x2028, 0x2029]]],
-  ['text/bidirectional', [[0x61c, 0x61c], [0x200e, 0x200f], [0x202a, 0x202e], [0x2066, 0x2069]]],
+  [
+    'text/control',
+    [
+      [0, 0x1f],
+      [0x7f, 0x9f],
+      [0x2028, 0x2029],
+    ],
+  ],
+  [
+    'text/bidirectional',
+    [
+      [0x61c, 0x61c],
+      [0x200e, 0x200f],
+      [0x202a, 0x202e],
+      [0x2066, 0x2069],
+    ],
+  ],
   [
     'text/invisible',
     [
-      [0xad, 0xad], [0x34f, 0x34f], [0x115f, 0x1160], [0x17b4, 0x17b5], [0x180b, 0x180f],
-      [0x200b, 0x200d], [0x2060, 0x2065], [0x206a, 0x206f], [0x3164, 0x3164],
-      [0xfe00, 0xfe0f], [0xfeff, 0xfeff], [0xffa0, 0xffa0], [0xfff0, 0xfffb],
-      [0x1bca0, 0x1bca3], [0x1d173, 0x1d17a], [0xe0000, 0xe0fff],
+      [0xad, 0xad],
+      [0x34f, 0x34f],
+      [0x115f, 0x1160],
+      [0x17b4, 0x17b5],
+      [0x180b, 0x180f],
+      [0x200b, 0x200d],
+      [0x2060, 0x2065],
+      [0x206a, 0x206f],
+      [0x3164, 0x3164],
+      [0xfe00, 0xfe0f],
+      [0xfeff, 0xfeff],
+      [0xffa0, 0xffa0],
+      [0xfff0, 0xfffb],
+      [0x1bca0, 0x1bca3],
+      [0x1d173, 0x1d17a],
+      [0xe0000, 0xe0fff],
     ],
   ],
 ];
@@ -350,8 +377,12 @@ const bech32Checksum = (values) => {
   return sum;
 };
 
-const GIFT_PREFIX = [...'gift'].map((c) => c.charCodeAt(0) >> 5)
-  .concat(0, [...'gift'].map((c) => c.charCodeAt(0) & 31));
+const GIFT_PREFIX = [...'gift']
+  .map((c) => c.charCodeAt(0) >> 5)
+  .concat(
+    0,
+    [...'gift'].map((c) => c.charCodeAt(0) & 31),
+  );
 
 /** The text form of a gift's id: of the first 20 bytes of its event hash. */
 const giftId = (hash) => {
@@ -371,7 +402,10 @@ const parseGiftId = (typed) => {
   if (!shape.test(text)) refuse('gift-id/malformed');
   const values = [...text.slice(5)].map((c) => BECH32.indexOf(c));
   if (bech32Checksum([...GIFT_PREFIX, ...values]) !== BECH32M) refuse('gift-id/mistyped');
-  const bits = values.slice(0, 32).map((value) => value.toString(2).padStart(5, '0')).join('');
+  const bits = values
+    .slice(0, 32)
+    .map((value) => value.toString(2).padStart(5, '0'))
+    .join('');
   return hexOf(bits.match(/.{8}/g).map((eight) => parseInt(eight, 2)));
 };
 
@@ -403,7 +437,8 @@ const sha256 = async (...parts) => {
   return hexOf(new Uint8Array(digest));
 };
 
-const context = (name) => concat(Uint8Array.of(0xff), utf8(`giftproof ${name} v1`), Uint8Array.of(0));
+const context = (name) =>
+  concat(Uint8Array.of(0xff), utf8(`giftproof ${name} v1`), Uint8Array.of(0));
 
 const CONTEXT_SIGNATURE = context('event signature');
 const CONTEXT_EVENT = context('event hash');
@@ -516,18 +551,45 @@ class KeyCheck {
 // Section 4: events
 
 const CAPACITY = codes({
-  1: 'operator', 2: 'registrar', 3: 'self', 4: 'new-key', 5: 'donor', 6: 'taker', 7: 'holder',
-  8: 'carrier', 9: 'recipient', 10: 'coordinator', 11: 'speaker',
+  1: 'operator',
+  2: 'registrar',
+  3: 'self',
+  4: 'new-key',
+  5: 'donor',
+  6: 'taker',
+  7: 'holder',
+  8: 'carrier',
+  9: 'recipient',
+  10: 'coordinator',
+  11: 'speaker',
 });
 const DOCUMENT = codes({
-  1: 'waybill', 2: 'donation-receipt', 3: 'delivery-note', 4: 'paper-receipt', 5: 'order',
-  6: 'notice', 7: 'photo', 8: 'inspection', 9: 'customs', 10: 'consent', 11: 'contract',
+  1: 'waybill',
+  2: 'donation-receipt',
+  3: 'delivery-note',
+  4: 'paper-receipt',
+  5: 'order',
+  6: 'notice',
+  7: 'photo',
+  8: 'inspection',
+  9: 'customs',
+  10: 'consent',
+  11: 'contract',
   99: 'other',
 });
 const REASON = codes({
-  1: 'typing', 2: 'description', 3: 'quantity', 4: 'donors-wish', 5: 'not-usable',
-  6: 'greater-need', 7: 'packing', 8: 'standard', 9: 'authority', 10: 'expired',
-  11: 'duplicate', 99: 'other',
+  1: 'typing',
+  2: 'description',
+  3: 'quantity',
+  4: 'donors-wish',
+  5: 'not-usable',
+  6: 'greater-need',
+  7: 'packing',
+  8: 'standard',
+  9: 'authority',
+  10: 'expired',
+  11: 'duplicate',
+  99: 'other',
 });
 const UNIT = codes({ 0: 'stated', 1: 'inner', 2: 'loose' });
 
@@ -582,8 +644,14 @@ const readPortions = (r) => some(r.list(400, readPortion, portionKey), 'portion/
 const CLOCK = codes({ 1: 'disclosure', 2: 'filing', 3: 'receipt', 4: 'report' });
 const PARTY = codes({ 1: 'organisation', 2: 'group', 3: 'person' });
 const ROLE = codes({
-  1: 'donor', 2: 'carrier', 3: 'recipient', 4: 'charity', 5: 'warehouse', 6: 'coordinator',
-  7: 'maker', 8: 'regulator',
+  1: 'donor',
+  2: 'carrier',
+  3: 'recipient',
+  4: 'charity',
+  5: 'warehouse',
+  6: 'coordinator',
+  7: 'maker',
+  8: 'regulator',
 });
 const DONOR = codes({ 1: 'enrolled', 2: 'one-time-key', 3: 'slip', 4: 'recorded' });
 const BASIS = codes({ 1: 'invoice', 2: 'declared', 3: 'appraised', 4: 'published' });
@@ -593,11 +661,21 @@ const FATE = codes({ 1: 'lost', 2: 'destroyed', 3: 'expired', 4: 'sold', 5: 'len
 const CONDITION = codes({ 1: 'good', 2: 'pending', 3: 'damaged', 4: 'on-hold' });
 const CAUSE = codes({ 1: 'customs', 2: 'recall', 3: 'quarantine', 4: 'authority' });
 const CLAIM = codes({
-  1: 'not-received', 2: 'quantity', 3: 'item', 4: 'condition', 5: 'recipient', 6: 'signature',
+  1: 'not-received',
+  2: 'quantity',
+  3: 'item',
+  4: 'condition',
+  5: 'recipient',
+  6: 'signature',
   99: 'other',
 });
 const EVIDENCE = codes({
-  1: 'paper-receipt', 2: 'photo', 3: 'inspection', 4: 'publication', 5: 'report', 99: 'other',
+  1: 'paper-receipt',
+  2: 'photo',
+  3: 'inspection',
+  4: 'publication',
+  5: 'report',
+  99: 'other',
 });
 
 const readHandle = (r) => r.handle();
@@ -656,7 +734,11 @@ const readParticulars = (r) => ({
 const readPartyEnrolled = (r) => {
   const handle = r.handle();
   const kind = r.code(PARTY);
-  const roles = r.list(8, (r) => r.code(ROLE), (role) => [ROLE.number.get(role)]);
+  const roles = r.list(
+    8,
+    (r) => r.code(ROLE),
+    (role) => [ROLE.number.get(role)],
+  );
   demand(roles.length > 0, 'party/no-role');
   const particulars = readParticulars(r);
   demand(particulars.name !== '', 'party/no-name');
@@ -721,7 +803,11 @@ const readLine = (r) => {
   line.productCode = r.text(60);
   line.registration = r.text(60);
   line.standard = r.text(120);
-  line.serials = r.list(64, (r) => r.text(40), (serial) => [serial]);
+  line.serials = r.list(
+    64,
+    (r) => r.text(40),
+    (serial) => [serial],
+  );
   line.storage = r.text(80);
   line.specification = r.text(200);
   line.value = r.opt(readValueOfGoods);
@@ -929,23 +1015,32 @@ const KINDS = new Map([
   [1, { name: 'ledger-created', read: readLedgerCreated }],
   [2, { name: 'party-enrolled', read: readPartyEnrolled }],
   [3, { name: 'key-added', read: (r) => ({ handle: r.handle(), key: r.hash() }) }],
-  [4, {
-    name: 'key-rotated',
-    read: (r) => ({ handle: r.handle(), oldKey: r.hash(), key: r.hash() }),
-  }],
+  [
+    4,
+    {
+      name: 'key-rotated',
+      read: (r) => ({ handle: r.handle(), oldKey: r.hash(), key: r.hash() }),
+    },
+  ],
   [5, { name: 'key-revoked', read: (r) => ({ handle: r.handle(), key: r.hash() }) }],
-  [6, {
-    name: 'key-compromised',
-    read: (r) => ({ handle: r.handle(), key: r.hash(), since: r.day() }),
-  }],
-  [7, {
-    name: 'party-updated',
-    read: (r) => ({
-      handle: r.handle(),
-      particulars: readParticulars(r),
-      successor: r.opt(readHandle),
-    }),
-  }],
+  [
+    6,
+    {
+      name: 'key-compromised',
+      read: (r) => ({ handle: r.handle(), key: r.hash(), since: r.day() }),
+    },
+  ],
+  [
+    7,
+    {
+      name: 'party-updated',
+      read: (r) => ({
+        handle: r.handle(),
+        particulars: readParticulars(r),
+        successor: r.opt(readHandle),
+      }),
+    },
+  ],
   [8, { name: 'registrars-changed', read: readRegistrars }],
   [9, { name: 'operator-rotated', read: (r) => ({ key: r.hash() }) }],
   [10, { name: 'rules-changed', read: (r) => ({ rules: readRules(r) }) }],
@@ -960,46 +1055,70 @@ const KINDS = new Map([
   [38, { name: 'delivery', read: readDelivery }],
   [39, { name: 'receipt', read: readReceipt }],
   [40, { name: 'count', read: readCount }],
-  [41, {
-    name: 'use',
-    read: (r) => ({ ward: r.text(120), purpose: r.text(200), portions: readPortions(r) }),
-  }],
-  [42, {
-    name: 'disposal',
-    read: (r) => ({
-      fate: r.code(FATE),
-      condition: r.code(CONDITION),
-      to: r.text(200),
-      proceeds: r.opt(readValueOfGoods),
-      portions: readPortions(r),
-    }),
-  }],
-  [43, {
-    name: 'hold',
-    read: (r) => ({ cause: r.code(CAUSE), authority: r.text(200), portions: readPortions(r) }),
-  }],
+  [
+    41,
+    {
+      name: 'use',
+      read: (r) => ({ ward: r.text(120), purpose: r.text(200), portions: readPortions(r) }),
+    },
+  ],
+  [
+    42,
+    {
+      name: 'disposal',
+      read: (r) => ({
+        fate: r.code(FATE),
+        condition: r.code(CONDITION),
+        to: r.text(200),
+        proceeds: r.opt(readValueOfGoods),
+        portions: readPortions(r),
+      }),
+    },
+  ],
+  [
+    43,
+    {
+      name: 'hold',
+      read: (r) => ({ cause: r.code(CAUSE), authority: r.text(200), portions: readPortions(r) }),
+    },
+  ],
   [44, { name: 'release', read: (r) => ({ portions: readPortions(r) }) }],
-  [48, {
-    name: 'dispute',
-    read: (r) => ({ gift: r.hash(), claim: r.code(CLAIM), text: r.text(800) }),
-  }],
+  [
+    48,
+    {
+      name: 'dispute',
+      read: (r) => ({ gift: r.hash(), claim: r.code(CLAIM), text: r.text(800) }),
+    },
+  ],
   [49, { name: 'answer', read: readAnswer }],
   [50, { name: 'dispute-closed', read: readAnswer }],
   [51, { name: 'correction', read: readCorrection }],
-  [52, {
-    name: 'recall',
-    read: (r) => ({ item: r.text(200), lot: r.text(60), number: r.text(60), text: r.text(400) }),
-  }],
-  [53, {
-    name: 'recall-lifted',
-    read: (r) => ({ recall: r.hash(), item: r.text(200), lot: r.text(60) }),
-  }],
+  [
+    52,
+    {
+      name: 'recall',
+      read: (r) => ({ item: r.text(200), lot: r.text(60), number: r.text(60), text: r.text(400) }),
+    },
+  ],
+  [
+    53,
+    {
+      name: 'recall-lifted',
+      read: (r) => ({ recall: r.hash(), item: r.text(200), lot: r.text(60) }),
+    },
+  ],
   [54, { name: 'attestation', read: readAttestation }],
   [64, { name: 'epoch-sealed', read: readSealed }],
 ]);
 
 const CORRECTABLE = new Set([
-  'donation', 'dispatch', 'delivery', 'receipt', 'count', 'use', 'disposal',
+  'donation',
+  'dispatch',
+  'delivery',
+  'receipt',
+  'count',
+  'use',
+  'disposal',
 ]);
 
 // ---------------------------------------------------------------------------------------------
@@ -1169,7 +1288,7 @@ class Tree {
   static async over(leaves) {
     const tree = new Tree();
     tree.levels = [leaves];
-    for (let level = leaves; level.length > 1; ) {
+    for (let level = leaves; level.length > 1;) {
       const below = level;
       level = await inBatches(below.length >> 1, (i) => nodeHash(below[2 * i], below[2 * i + 1]));
       tree.levels.push(level);
@@ -1300,7 +1419,6 @@ const TYPE_NOTE = 1;
 const TYPE_COSIGNATURE = 4;
 
 const isKeyName = (name) =>
-  // eslint-disable-next-line no-control-regex
   name !== '' && utf8(name).length <= 255 && !/[\p{White_Space}\p{Cc}+]/u.test(name);
 
 const keyId = async (name, type, key) =>
@@ -1310,7 +1428,6 @@ const keyId = async (name, type, key) =>
 const readNote = (bytes) => {
   demand(bytes.length <= NOTE_LEN_MAX, 'note/too-long');
   const whole = textOf(bytes, 'note/encoding');
-  // eslint-disable-next-line no-control-regex
   demand(!/[\x00-\x09\x0b-\x1f]/.test(whole), 'note/encoding');
   const split = whole.lastIndexOf('\n\n');
   demand(split > 0 && whole.endsWith('\n') && split + 2 < whole.length, 'note/structure');
@@ -1348,8 +1465,12 @@ const readVerifierKey = async (text) => {
   return { name: match[1], id, type: blob[0], key: hexOf(key) };
 };
 
-const verifierKey = async (name, type, key) =>
-  ({ name, id: await keyId(name, type, bytesOf(key)), type, key });
+const verifierKey = async (name, type, key) => ({
+  name,
+  id: await keyId(name, type, bytesOf(key)),
+  type,
+  key,
+});
 
 /**
  * The known keys that signed the note, each with the time of its cosignature. One wrong
@@ -1404,8 +1525,7 @@ const readCheckpointText = ([origin, size, root]) => {
 };
 
 /** A decimal below 2^64 without sign or leading zero. */
-const isDecimal = (text) =>
-  /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) < 2n ** 64n;
+const isDecimal = (text) => /^(0|[1-9][0-9]{0,19})$/.test(text) && BigInt(text) < 2n ** 64n;
 
 // ---------------------------------------------------------------------------------------------
 // Section 13.1, 13.2: trust file and policy
@@ -1442,7 +1562,9 @@ const readTrust = async (input) => {
   const policy = await readPolicy(policyText);
   const witnessed = policy.witnesses.some(({ key }) => key.key === operator.key);
   demand(!witnessed, 'trust/operator-is-witness');
-  const taken = new Set([operator, ...policy.witnesses.map(({ key }) => key)].map(({ key }) => key));
+  const taken = new Set(
+    [operator, ...policy.witnesses.map(({ key }) => key)].map(({ key }) => key),
+  );
   for (const { key } of auditors) {
     demand(!taken.has(key), 'trust/auditor-repeated');
     taken.add(key);
@@ -1472,7 +1594,6 @@ const readAuditors = async (lines) => {
 /** 13.2, in the one spelling that it has in a trust file. */
 const readPolicy = async (text) => {
   demand(utf8(text).length <= POLICY_LEN_MAX, 'policy/too-long');
-  // eslint-disable-next-line no-control-regex
   demand(!/[\x00-\x08\x0b-\x1f\x7f-\x9f]/.test(text), 'policy/encoding');
   demand(text === '' || text.endsWith('\n'), 'policy/unterminated');
   const policy = { logs: [], witnesses: [], names: new Map(), quorum: undefined };
@@ -1611,11 +1732,12 @@ const readZip = (bytes) => {
   demand(endAt >= 0, 'bundle/truncated');
   const count = littleNumber(bytes, endAt + 24, 8);
   const length = littleNumber(bytes, endAt + 40, 8);
-  const offset = littleNumber(bytes, endAt + 48, 8);
-  // Lengths are made again from what is there: a hostile number only makes the records differ.
-  const fits = offset + length === endAt && count * DIRECTORY_ENTRY_LEN <= length;
-  const ends = fits && sameBytes(bytes.subarray(endAt), endRecords(count, length, offset));
-  demand(ends, 'bundle/truncated');
+  demand(length <= endAt, 'bundle/truncated');
+  // Records are made again from what is there: a hostile number only makes them differ.
+  const offset = endAt - length;
+  const ends = endRecords(count, length, offset);
+  demand(sameBytes(bytes.subarray(endAt), ends), 'bundle/not-canonical');
+  demand(count * DIRECTORY_ENTRY_LEN <= length, 'bundle/not-canonical');
 
   const files = [];
   let directoryAt = offset;
@@ -1637,7 +1759,7 @@ const readZip = (bytes) => {
     const header = localHeader(file);
     const dataAt = fileAt + header.length;
     demand(dataAt + file.length <= offset, 'bundle/not-canonical');
-    demand(sameBytes(bytes.subarray(fileAt, dataAt), header), 'bundle/not-canonical');
+    file.header = { stated: bytes.subarray(fileAt, dataAt), made: header };
     file.name = textOf(file.path, 'bundle/not-canonical');
     file.bytes = bytes.subarray(dataAt, dataAt + file.length);
     files.push(file);
@@ -1648,17 +1770,30 @@ const readZip = (bytes) => {
   return files;
 };
 
+/** The bytes of a file of the bundle: what stands before them, and their CRC-32, are as stated. */
+const bytesOfFile = ({ header, crc, bytes }) => {
+  const crcAt = 14;
+  const before = (of) => of.subarray(0, crcAt);
+  const after = (of) => of.subarray(crcAt + 4);
+  for (const part of [before, after]) {
+    demand(sameBytes(part(header.stated), part(header.made)), 'bundle/not-canonical');
+  }
+  demand(littleNumber(header.stated, crcAt, 4) === crc && crc32(bytes) === crc, 'bundle/crc');
+  return bytes;
+};
+
 /** Step 0 of an audit of a zip: the container's form, and that its files are those of its log. */
 const openZip = (bytes) => {
   const files = readZip(bytes);
   const byName = new Map(files.map((file) => [file.name, file]));
   const checkpointFile = byName.get('checkpoint');
-  demand(checkpointFile !== undefined, 'bundle/missing');
+  demand(checkpointFile !== undefined, 'bundle/not-canonical');
   const inBounds = (file, least, most) => file.length >= least && file.length <= most;
   demand(inBounds(checkpointFile, 1, NOTE_LEN_MAX), 'bundle/wrong-length');
+  const note = bytesOfFile(checkpointFile);
   let checkpoint;
   try {
-    checkpoint = readCheckpoint(checkpointFile.bytes);
+    checkpoint = readCheckpoint(note);
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     return byName; // The audit will say so, and ends there.
@@ -1667,7 +1802,6 @@ const openZip = (bytes) => {
   const expect = (path, least, most) => {
     const file = files[at];
     at += 1;
-    demand(byName.has(path), 'bundle/missing');
     demand(file?.name === path, 'bundle/not-canonical');
     demand(inBounds(file, least, most), 'bundle/wrong-length');
   };
@@ -1889,8 +2023,9 @@ class Gift {
   /** Whether this party had some of the lot, in an account that still exists (8.3, surplus). */
   hasHad(lot, holder) {
     const had = ['rest', 'inspected', 'moving', 'unaccounted', 'used', 'disposed', 'opened'];
-    return [...this.places(lot).values()]
-      .some(({ place }) => had.includes(place[0]) && place[1] === holder);
+    return [...this.places(lot).values()].some(
+      ({ place }) => had.includes(place[0]) && place[1] === holder,
+    );
   }
 
   *eachAccount() {
@@ -1959,8 +2094,7 @@ const applyDonation = (gift, { statement, head, standing, hash }) => {
   const { taker, donor } = statement;
   const takerSigned = taker !== null && signerIn(head, 'taker') === taker;
   const place = takerSigned ? atRest(taker, 'good') : ANNOUNCED;
-  const final =
-    donor.kind === 'enrolled' && donorSigned(donor, head) ? standing : () => MARK_ALONE;
+  const final = donor.kind === 'enrolled' && donorSigned(donor, head) ? standing : () => MARK_ALONE;
   for (const line of statement.lines) {
     gift.lines.set(line.number, line);
     gift.hadLot(line.item, '');
@@ -2016,18 +2150,18 @@ const applyDesignation = (gift, { statement, index, head }, assignments) => {
 
 /** 5.17: what a change of designated goods rests on; judged gift by gift. */
 const checkConsent = (gift, { statement, head }) => {
-  const changed = itemsOf(statement)
-    .some(({ goods }) => goods.gift === gift.hash && goods.meantFor !== null);
+  const changed = itemsOf(statement).some(
+    ({ goods }) => goods.gift === gift.hash && goods.meantFor !== null,
+  );
   if (!changed) return;
-  const { donor } = gift.donation;
   const holds = {
     'none': () => true,
     'signed': () => donorSigned(gift.donor, head),
+    // Who takes a slip's gift over takes on the consent that it was given with.
     'standing': () =>
       gift.donation.standingConsent &&
-      donorSigned(donor, gift.record.head),
-    'paper': () =>
-      head.documents.some(({ kind, digest }) => kind === 'consent' && digest !== null),
+      (gift.donor.kind === 'enrolled' || gift.donor.kind === 'one-time-key'),
+    'paper': () => head.documents.some(({ kind, digest }) => kind === 'consent' && digest !== null),
     'not-needed': () => false,
   };
   demand(holds[statement.consent](), 'designation/consent');
@@ -2165,8 +2299,9 @@ const inspect = (gift, lot, holder, standing, passed, failed) => {
 const findAgain = (gift, lot, holder, standing, found) => {
   const lost = [...gift.places(lot).values()]
     .map(({ place }) => place)
-    .filter(([sort, giver, taker]) =>
-      sort === 'unaccounted' && (giver === holder || taker === holder))
+    .filter(
+      ([sort, giver, taker]) => sort === 'unaccounted' && (giver === holder || taker === holder),
+    )
     .sort((a, b) => compareKeys(a.slice(1), b.slice(1)));
   let wanted = found;
   for (const place of lost) {
@@ -2219,10 +2354,11 @@ const applyMove = (gift, { head }, portions, from, to) => {
 
 // 8.7: disputes and evidence
 
-/** Who speaks in a dispute: the gift's own key, a party of the journey, or a registrar. */
+const OWN_KEY = 'own key';
+
+/** Who speaks in a dispute: the gift's own key, whichever it is now, a party or a registrar. */
 const speakerOf = (head) => {
-  const own = head.signers.find(({ capacity }) => capacity === 'donor');
-  if (own) return `key ${own.key}`;
+  if (head.signers.some(({ capacity }) => capacity === 'donor')) return OWN_KEY;
   const { capacity, party } = head.signers[0];
   return `${capacity} ${party}`;
 };
@@ -2231,7 +2367,7 @@ const applyDispute = (gift, { statement, head, hash, index }) => {
   if (statement.gift !== gift.hash) return;
   const by = speakerOf(head);
   const open = [...gift.disputes.values()].some((each) => each.by === by && !each.closed);
-  demand(!(by.startsWith('key ') && open), 'dispute/open');
+  demand(!(by === OWN_KEY && open), 'dispute/open');
   const { claim } = statement;
   gift.disputes.set(hash, { index, by, claim, answered: false, closed: false });
 };
@@ -2253,9 +2389,8 @@ const applyDisputeClosed = (gift, { statement, head }) => {
   if (statement.gift !== gift.hash) return;
   const dispute = openDispute(gift, statement);
   const by = speakerOf(head);
-  const slip = gift.donation.donor.kind === 'slip' ? `key ${gift.donation.donor.key}` : null;
   const tookOver =
-    dispute.by === slip &&
+    dispute.by === OWN_KEY &&
     gift.donor.kind === 'enrolled' &&
     by === `speaker ${gift.donor.party}`;
   demand(dispute.by === by || tookOver, 'signer/wrong');
@@ -2381,14 +2516,11 @@ class State {
     this.keys = new Map();
     this.keyCheck = new KeyCheck();
     this.gifts = new Map();
-    this.giftBySubject = new Map();
     this.giftIds = new Set();
     this.shipments = new Map();
     this.needs = new Map();
     this.orders = new Map();
     this.recalls = new Map();
-    this.publications = [];
-    this.campaigns = new Map();
     /** Accepted entries by index. */
     this.records = new Map();
   }
@@ -2401,12 +2533,18 @@ class State {
 
   role(handle, ...roles) {
     const party = this.party(handle);
-    demand(roles.some((role) => party.roles.has(role)), 'party/role');
+    demand(
+      roles.some((role) => party.roles.has(role)),
+      'party/role',
+    );
   }
 
   custody(handle) {
     const party = this.party(handle);
-    demand([...party.roles].some((role) => CUSTODY.has(role)), 'party/role');
+    demand(
+      [...party.roles].some((role) => CUSTODY.has(role)),
+      'party/role',
+    );
   }
 
   newKey(key) {
@@ -2434,11 +2572,6 @@ class State {
   gift(hash) {
     if (this.only !== null && hash !== this.only) return null;
     return this.gifts.get(hash) ?? refuse('gift/unknown');
-  }
-
-  /** The key that speaks for a gift without a party: a slip's, or one made for it. */
-  ownKey(gift) {
-    return gift.donor.key;
   }
 
   /** 7.2: the rank of the standing of a party's signature with a key, now. */
@@ -2515,6 +2648,7 @@ class State {
     const { name, statement } = record;
     if (name === 'correction') return this.correct(record);
     if (name === 'donation') return this.donate(record);
+    if (name === 'epoch-sealed') return checkSealed(statement, record.sealed);
     const after = this.beforeGifts(record);
     const hashes = statement.gift === undefined ? giftsIn(statement) : [statement.gift];
     const copies = [];
@@ -2558,7 +2692,6 @@ class State {
     gift.rested = false;
     this.giftIds.add(id);
     this.gifts.set(gift.hash, gift);
-    this.giftBySubject.set(gift.subject, gift.hash);
   }
 
   // 8.7: shipments and orders. Each checks, and gives what is to be done once all gifts hold.
@@ -2568,8 +2701,8 @@ class State {
       case 'dispatch':
         return this.dispatch(record);
       case 'delivery':
-        return () => this.shipments.get(shipmentKey(record.statement.shipment))
-          .deliveries.push(record);
+        return () =>
+          this.shipments.get(shipmentKey(record.statement.shipment)).deliveries.push(record);
       case 'receipt':
         return this.receive(record);
       case 'designation':
@@ -2584,16 +2717,23 @@ class State {
     const key = shipmentKey(statement.shipment);
     const known = this.shipments.get(key);
     if (known) {
-      const same = ['taker', 'purpose', 'carrier', 'carrierName']
-        .every((field) => known[field] === statement[field]);
+      const same = ['taker', 'purpose', 'carrier', 'carrierName'].every(
+        (field) => known[field] === statement[field],
+      );
       demand(same && countingOf(known.receipts).length === 0, 'shipment/mismatch');
     }
     return () => {
       if (!known) {
         const { shipment, taker, purpose, carrier, carrierName } = statement;
         this.shipments.set(key, {
-          ...shipment, taker, purpose, carrier, carrierName,
-          dispatches: [], deliveries: [], receipts: [],
+          ...shipment,
+          taker,
+          purpose,
+          carrier,
+          carrierName,
+          dispatches: [],
+          deliveries: [],
+          receipts: [],
         });
       }
       this.shipments.get(key).dispatches.push(record);
@@ -2640,10 +2780,12 @@ class State {
       index,
     };
     const old = this.held(target) ?? target.statement;
-    const mentioned = [target.statement, old, statement.replacement]
-      .filter((each) => each !== null);
+    const mentioned = [target.statement, old, statement.replacement].filter(
+      (each) => each !== null,
+    );
     const hashes = target.name === 'donation' ? [target.hash] : mentioned.flatMap(giftsIn);
-    const gifts = [...new Set(hashes)].sort()
+    const gifts = [...new Set(hashes)]
+      .sort()
       .map((hash) => this.gift(hash))
       .filter((gift) => gift !== null);
     // In part, a correction that does not touch the gift is judged by its signers alone (17.5).
@@ -2674,7 +2816,13 @@ class State {
       case 'donation':
         demand(replacement !== null, 'correction/fixed');
         fixed(
-          'donor', 'mark', 'taker', 'standingConsent', 'commitments', 'part', 'deadline',
+          'donor',
+          'mark',
+          'taker',
+          'standingConsent',
+          'commitments',
+          'part',
+          'deadline',
           'historic',
         );
         this.checkFixedLines(target, old, replacement);
@@ -2711,7 +2859,7 @@ class State {
       demand(sameValue(recipients(line), recipients(now)), 'correction/fixed');
       const grows = now.shares.some((share, i) => share.quantity > line.shares[i].quantity);
       demand(!grows, 'correction/fixed');
-      const restGrowth = (now.quantity - sharedOf(now)) - (line.quantity - sharedOf(line));
+      const restGrowth = now.quantity - sharedOf(now) - (line.quantity - sharedOf(line));
       const growth = now.quantity - line.quantity;
       demand(restGrowth <= 0n || restGrowth <= growth, 'correction/fixed');
     }
@@ -2852,8 +3000,7 @@ const AUTHORITY = {
   'party-updated': (state, signers, { handle, particulars, successor }, { index }) => {
     const party = state.party(handle);
     if (party.vouchedAt !== null) {
-      const same =
-        sameValue(party.particulars, particulars) && party.successor === successor;
+      const same = sameValue(party.particulars, particulars) && party.successor === successor;
       demand(!same, 'event/no-change');
     }
     if (successor !== null && state.only === null) state.party(successor);
@@ -2950,7 +3097,9 @@ const AUTHORITY = {
     for (const hash of giftsIn(statement)) {
       const gift = state.gift(hash);
       if (gift === null) continue;
-      const by = taker ? gift.donation.taker === taker.party : donor !== null && gift.donor.party === donor.party;
+      const by = taker
+        ? gift.donation.taker === taker.party
+        : donor !== null && gift.donor.party === donor.party;
       demand(by, 'signer/wrong');
     }
   },
@@ -3002,9 +3151,7 @@ const AUTHORITY = {
       if (key !== null) {
         signers.own('donor', null, key);
       } else if (party !== null) {
-        const signer = signers.take(
-          (each) => each.capacity === 'donor' && each.party === party,
-        );
+        const signer = signers.take((each) => each.capacity === 'donor' && each.party === party);
         if (signer) state.keyOf(`party ${party}`, signer.key);
       }
     }
@@ -3055,14 +3202,14 @@ const AUTHORITY = {
   'correction': (state, signers, statement) => {
     const target = state.target(statement) ?? refuse('correction/target');
     const gift = target.name === 'donation' ? state.gifts.get(target.hash) : undefined;
-    const tookOver =
-      gift && gift.donor !== gift.donation.donor && gift.donor.kind === 'enrolled';
+    const tookOver = gift && gift.donor !== gift.donation.donor && gift.donor.kind === 'enrolled';
     const wanted = target.head.signers.map(({ capacity, party }) =>
       tookOver && party === null ? { capacity, party: gift.donor.party } : { capacity, party },
     );
-    const taken = wanted.map(({ capacity, party }) =>
-      signers.take((each) => each.capacity === capacity && each.party === party) ??
-      refuse('signer/missing'),
+    const taken = wanted.map(
+      ({ capacity, party }) =>
+        signers.take((each) => each.capacity === capacity && each.party === party) ??
+        refuse('signer/missing'),
     );
     signers.end();
     for (const { party, key } of taken) {
@@ -3099,19 +3246,16 @@ const AUTHORITY = {
     };
   },
 
-  // 16: what a seal says is compared by the audit, which knows the rows.
   'epoch-sealed': (state, signers) => {
     if (signers.operator() === null) refuse('signer/missing');
   },
 
-  'attestation': (state, signers, { heldBy, shipment, goods }, { index }) => {
+  'attestation': (state, signers, { heldBy, shipment }) => {
     signers.some('speaker');
     if (heldBy !== null) state.party(heldBy);
     if (shipment !== null && state.only === null) {
       demand(state.shipments.has(shipmentKey(shipment)), 'shipment/unknown');
     }
-    if (goods.length > 0) return null;
-    return () => state.publications.push(index);
   },
 };
 
@@ -3119,7 +3263,7 @@ const AUTHORITY = {
 const speaks = (state, signers, hash) => {
   const gift = state.gift(hash);
   if (gift === null) return;
-  const key = state.ownKey(gift);
+  const { key } = gift.donor;
   if (key !== null && signers.own('donor', null, key) !== null) return;
   const speaker = signers.one('speaker');
   if (speaker) demand(gift.journey.has(speaker.party), 'signer/wrong');
@@ -3197,8 +3341,18 @@ const dueByBook = (gift) => {
 /** The sums of 9.6 over all lines; the words for places mean what has no mark that counts. */
 const sumsOf = (gift, state) => {
   const sums = {
-    announced: 0n, moving: 0n, claimed: 0n, lost: 0n, disposed: 0n, inspected: 0n,
-    restForNobody: 0n, restForSomebody: 0n, recipient: 0n, alone: 0n, otherUnit: 0n, short: 0n,
+    announced: 0n,
+    moving: 0n,
+    claimed: 0n,
+    lost: 0n,
+    disposed: 0n,
+    inspected: 0n,
+    restForNobody: 0n,
+    restForSomebody: 0n,
+    recipient: 0n,
+    alone: 0n,
+    otherUnit: 0n,
+    short: 0n,
   };
   const reached = new Map();
   const takerSigned = signerIn(gift.record.head, 'taker') !== null;
@@ -3343,7 +3497,8 @@ const clocksOf = (gift, state, day) => {
   const { deadline, historic } = gift.donation;
 
   if (deadline !== null) {
-    const arrivals = [...shipments].filter(([, final]) => final)
+    const arrivals = [...shipments]
+      .filter(([, final]) => final)
       .map(([{ deliveries, receipts }]) => earliest(deliveries) ?? earliest(receipts))
       .filter((each) => each !== null);
     const sums = sumsOf(gift, state);
@@ -3402,8 +3557,9 @@ const flagsOf = (gift, state, day, witnessed) => {
   const changed = (...kinds) => gift.changes.some(({ consent }) => kinds.includes(consent));
   const disputes = [...gift.disputes.values()];
   const isHeld = [...gift.eachAccount()].some(({ place }) => place[2] === 'on-hold');
-  const recalled = [...state.recalls.values()]
-    .some(({ item, lot, open }) => open && gift.had.has(JSON.stringify([item, lot])));
+  const recalled = [...state.recalls.values()].some(
+    ({ item, lot, open }) => open && gift.had.has(JSON.stringify([item, lot])),
+  );
   const shipments = [...shipmentsOf(gift, state).keys()];
   const flags = [
     ['late', late.length > 0, true],
@@ -3577,10 +3733,17 @@ export class Replay {
 
   async add(prepared) {
     const { index, leaf, entry, event } = prepared;
-    if (this.isSealMissed(prepared)) this.failures.push({ code: 'seal/missed', at: index });
-    if (event?.name === 'epoch-sealed') prepared.sealed = await this.sealNow(index);
+    if (this.isSealMissed(prepared)) {
+      const missed = { code: 'seal/missed', at: index };
+      (this.notUnderstood.length > 0 ? this.unjudged : this.failures).push(missed);
+    }
+    if (event?.name === 'epoch-sealed') event.sealed = await this.sealNow(index);
+    // Before it takes effect: what a correction touches depends on the one that it replaces.
+    let touched = this.touchedBy(prepared);
     const failure = this.judge(prepared);
-    const touched = this.touchedBy(prepared);
+    // 11.3: the operator may know more of what an unjudged correction touches.
+    const isOpen = failure?.unjudged && failure.code === 'links/mismatch';
+    if (isOpen) touched = entry.links.map(({ subject }) => subject);
     if (failure) {
       const { code, detail, unjudged } = failure;
       (unjudged ? this.unjudged : this.failures).push({ code, at: index, detail });
@@ -3632,7 +3795,6 @@ export class Replay {
     }
     try {
       this.state.accept(event);
-      if (prepared.sealed) checkSealed(event.statement, prepared.sealed);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       return { code: error.code, unjudged };
@@ -3643,9 +3805,9 @@ export class Replay {
   // Section 16: seals
 
   /** 16.3: whether a seal is due before this entry and is not there; reported once. */
-  isSealMissed({ entry, event }) {
+  isSealMissed({ entry }) {
     const { rules } = this.state;
-    if (!entry || rules === null || event?.name === 'epoch-sealed' || this.missed) return false;
+    if (!entry || rules === null || entry.frame.kind === KIND_SEAL || this.missed) return false;
     const { sealEntries, sealSeconds } = rules;
     const { count, since } = this.unsealed;
     const elapsed = since === null ? 0n : entry.recordedAt - since;
@@ -3673,7 +3835,13 @@ export class Replay {
       tables.push({ rows: BigInt(rows.length), hash: await tableHash(rows) });
     }
     const root = this.links.rowOfRoot();
-    return { size: BigInt(index), root: root && { ...root, index: BigInt(root.index) }, tables };
+    const isNew = this.unsealed.count > 0;
+    return {
+      isNew,
+      size: BigInt(index),
+      root: root && { ...root, index: BigInt(root.index) },
+      tables,
+    };
   }
 
   /** Whether the entry at this index has this leaf hash; before entry 0 stand zeros. */
@@ -3723,8 +3891,12 @@ export const auditBundle = async (bytes, trustText = null) => {
     const getFile = (path) => {
       const file = files.get(path);
       if (file === undefined) return null;
-      const whole = crc32(file.bytes) === file.crc;
-      return whole ? file.bytes : refuse('container/malformed', 'bundle/crc', path);
+      try {
+        return bytesOfFile(file);
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        return refuse('container/malformed', error.code, path);
+      }
     };
     return await audit(getFile, trustText);
   } catch (error) {
@@ -3799,8 +3971,7 @@ const audit = async (getFile, trustText) => {
   // Step 1, as far as it needs entry 0.
   const named = checkpoint.origin;
   const otherName =
-    (trust !== null && named !== trust.origin) ||
-    (state.origin !== null && named !== state.origin);
+    (trust !== null && named !== trust.origin) || (state.origin !== null && named !== state.origin);
   if (otherName) fail('checkpoint/origin', 'checkpoint');
 
   // Step 8.
@@ -3815,7 +3986,8 @@ const audit = async (getFile, trustText) => {
     if (refused && replay.notUnderstood.length > 0) unjudged.push(refused);
     else if (refused) failures.push(refused);
   }
-  const cosigned = trust === null ? [] : await checkTrust(trust, replay, tree, checkpoint, whole, fail);
+  const cosigned =
+    trust === null ? [] : await checkTrust(trust, replay, tree, checkpoint, whole, fail);
 
   const day = state.rules === null ? null : asOf(replay, cosigned);
   return report({
@@ -3924,7 +4096,10 @@ const checkTrust = async (trust, replay, tree, checkpoint, whole, fail) => {
   }
   if (!whole) return [];
   try {
-    const signed = await signersOf(checkpoint.note, trust.policy.witnesses.map(({ key }) => key));
+    const signed = await signersOf(
+      checkpoint.note,
+      trust.policy.witnesses.map(({ key }) => key),
+    );
     const cosigned = new Set(signed.map(({ key }) => key.key));
     if (!isSatisfied(trust.policy, cosigned)) fail('trust/policy', 'checkpoint');
     return signed.map(({ time }) => time);
@@ -3998,11 +4173,13 @@ const valueReader = (type) => {
 // ---------------------------------------------------------------------------------------------
 // Section 16: seals
 
+const KIND_SEAL = 64;
 const NO_ROWS = ZERO_HASH;
 const TABLE_SORTS = ['party', 'gift', 'lot', 'shipment', 'statement'];
 
 /** Whether a seal says what follows from the entries before it. */
 const checkSealed = (stated, sealed) => {
+  demand(sealed.isNew, 'seal/nothing-new');
   for (const member of ['size', 'root', 'tables']) {
     demand(sameValue(stated[member], sealed[member]), 'seal/mismatch');
   }
@@ -4017,7 +4194,11 @@ const bitOf = (subject, depth) => (parseInt(subject[depth >> 2], 16) >> (3 - (de
 const tableHash = async (rows, depth = 0) => {
   if (rows.length === 0) return NO_ROWS;
   if (rows.length === 1) return rowHash(...rows[0]);
-  const side = (bit) => tableHash(rows.filter(([subject]) => bitOf(subject, depth) === bit), depth + 1);
+  const side = (bit) =>
+    tableHash(
+      rows.filter(([subject]) => bitOf(subject, depth) === bit),
+      depth + 1,
+    );
   return nodeHash(await side(0), await side(1));
 };
 
@@ -4151,7 +4332,7 @@ const readProof = (bytes) => {
 };
 
 /** The replay in part (17.5): steps 3 to 7 over some of the entries of a log. */
-class PartReplay extends Replay {
+export class PartReplay extends Replay {
   constructor(only) {
     super(new State(only));
     this.known = new Map();
@@ -4255,7 +4436,10 @@ const checkProof = async (bytes, trust) => {
   const level = seal ? (covers ? 'audited' : 'complete') : 'included';
   const { rules } = replay.state;
   const moment = (ms) => dayText(dayOf(ms, rules.offsetMinutes));
-  const day = asOf(replay, witnesses.map(({ time }) => time));
+  const day = asOf(
+    replay,
+    witnesses.map(({ time }) => time),
+  );
   const verdicts = verdictsOf(replay.state, replay.failedBy, day, witnesses.length > 0);
   const failed = replay.failures.length > 0 ? 'failed' : null;
   const open = replay.notUnderstood.length > 0 || replay.unjudged.length > 0;
@@ -4295,14 +4479,17 @@ const journeyOf = (entries, scope, moment) =>
 
 // 17.2: what is in a proof
 
-const ROOT_KINDS = new Set([...KINDS].filter(([number]) => number <= 10).map(([, { name }]) => name));
+const ROOT_KINDS = new Set(
+  [...KINDS].filter(([number]) => number <= 10).map(([, { name }]) => name),
+);
 
 /** The parties that an event's statement names, as far as the gift is concerned. */
 const namedParties = (name, statement, gift) => {
   switch (name) {
     case 'donation':
       return [
-        statement.donor.party, statement.taker,
+        statement.donor.party,
+        statement.taker,
         ...statement.lines.flatMap(({ shares }) => shares.map(({ recipient }) => recipient)),
       ];
     case 'gift-taken-over':
@@ -4340,10 +4527,13 @@ const broughtBy = ({ name, statement }) => {
  * The subjects of a proof, by hash, with the table that has their rows; and the further entries,
  * by index. `gift` is the hash of its subject.
  */
-const scopeOf = async (proof, entries, state) => {
+export const scopeOf = async (proof, entries, state) => {
   const gift = await giftSubject(proof.gift);
   const root = await rootSubject();
-  const subjects = new Map([[root, 'root'], [gift, 'gift']]);
+  const subjects = new Map([
+    [root, 'root'],
+    [gift, 'gift'],
+  ]);
   const scope = { gift, root, subjects, further: new Set(), missing: [] };
   if (proof.about === 'absence') return scope;
 
@@ -4375,7 +4565,11 @@ const scopeOf = async (proof, entries, state) => {
   const byHash = new Map(readable.map((each) => [each.event.hash, each.index]));
   const orders = new Map();
   for (const { event, entry, index } of reached) {
-    if (event.name === 'designation' && event.statement.order !== null && mine.some((each) => each.index === index)) {
+    if (
+      event.name === 'designation' &&
+      event.statement.order !== null &&
+      mine.some((each) => each.index === index)
+    ) {
       const order = byHash.get(event.statement.order);
       if (order !== undefined) scope.further.add(order);
       else orders.set(await statementSubject(event.statement.order), entry);
@@ -4417,7 +4611,10 @@ const checkChains = (scope, entries) => {
   for (const { entry, touched, index, leaf } of entries) {
     if (!entry) continue;
     const linked = new Set(entry.links.map(({ subject }) => subject));
-    demand(touched.every((subject) => linked.has(subject)), 'proof-file/chain');
+    demand(
+      touched.every((subject) => linked.has(subject)),
+      'proof-file/chain',
+    );
     for (const { subject, number, previous } of entry.links) {
       const chain = chains.get(subject);
       if (chain === undefined) continue;
@@ -4461,13 +4658,15 @@ const checkSeal = async (proof, scope, entries, state) => {
   const { about, seal, tables } = proof;
   if (seal === null) {
     demand(about === 'gift', 'proof-file/seal');
-    demand(tables.every(({ length }) => length === 0), 'proof-file/rows');
+    demand(
+      tables.every(({ length }) => length === 0),
+      'proof-file/rows',
+    );
     return null;
   }
   const sealed = entries.find(({ index }) => BigInt(index) === seal);
   const { event, index } = sealed ?? {};
-  const holds =
-    event?.name === 'epoch-sealed' && !sealed.failure && event.statement.size === seal;
+  const holds = event?.name === 'epoch-sealed' && !sealed.failure && event.statement.size === seal;
   demand(holds, 'proof-file/seal');
   const signer = event.head.signers.length === 1 ? event.head.signers[0] : null;
   const { handle } = state.operator;
@@ -4549,7 +4748,10 @@ const checkWitnesses = async (trust, checkpoint) => {
   const { policy } = trust;
   let signed;
   try {
-    signed = await signersOf(checkpoint.note, policy.witnesses.map(({ key }) => key));
+    signed = await signersOf(
+      checkpoint.note,
+      policy.witnesses.map(({ key }) => key),
+    );
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refuse('trust/policy', error.code);
@@ -4573,7 +4775,11 @@ const checkAudits = async (proof, trust, checkpoint) => {
       const names = signed.length > 0 ? signed.map(({ key }) => key) : statement.note.signatures;
       const { size, endedAt, differences } = statement;
       audits.push({
-        known: signed.length > 0, names: names.map(({ name }) => name), size, endedAt, differences,
+        known: signed.length > 0,
+        names: names.map(({ name }) => name),
+        size,
+        endedAt,
+        differences,
       });
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -4607,6 +4813,7 @@ const checkAudits = async (proof, trust, checkpoint) => {
 // LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
 // OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN
 // THE SOFTWARE.
+// prettier-ignore
 const ed25519 = (() => {
 /*! noble-ed25519 - MIT License (c) 2019 Paul Miller (paulmillr.com) */
 /**
@@ -5548,14 +5755,22 @@ return { Point, verifyAsync };
 const USAGE = 'usage: verify.mjs FILE --trust FILE [--json]    (a proof file, a bundle, or -)';
 
 /** Exit codes of 11.4 and 17.6. */
-const EXIT = { 'verified': 0, 'clean': 0, 'failed': 1, 'not-understood': 2, 'not-read': 2, 'not-run': 2 };
+const EXIT = {
+  'verified': 0,
+  'clean': 0,
+  'failed': 1,
+  'not-understood': 2,
+  'not-read': 2,
+  'not-run': 2,
+};
 
 const toJson = (value) =>
   JSON.stringify(value, (_, each) => (typeof each === 'bigint' ? Number(each) : each), 2);
 
 const lineOf = ({ code, detail, at }) =>
   [code, detail && `(${detail})`, at != null && `at ${typeof at === 'number' ? `entry ${at}` : at}`]
-    .filter(Boolean).join(' ');
+    .filter(Boolean)
+    .join(' ');
 
 /** The answer for people: the verdict first, then what it rests on. */
 const toText = (answer) => {

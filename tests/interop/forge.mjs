@@ -85,7 +85,13 @@ const goods = ({ gift, line, unit, meantFor }) =>
   all(hex(gift), u16(line), code(UNIT)(unit), opt(meantFor, text));
 
 const goodsKey = ({ goods: { gift, line, unit, meantFor } }) =>
-  all(hex(gift), u16(line), u8(UNIT[unit]), u8(meantFor === null ? 0 : 1), Buffer.from(meantFor ?? ''));
+  all(
+    hex(gift),
+    u16(line),
+    u8(UNIT[unit]),
+    u8(meantFor === null ? 0 : 1),
+    Buffer.from(meantFor ?? ''),
+  );
 
 const items = (each, write) => list(sorted(each, goodsKey), write);
 const portions = (each) => items(each, (item) => all(goods(item.goods), u64(item.quantity)));
@@ -97,7 +103,13 @@ const value = ({ cents, currency, basis }) =>
 const donor = ({ kind, party, key, name }) =>
   all(code(DONOR)(kind), opt(party, text), opt(key, hex), text(name));
 const registrars = ({ registrars: each, threshold }) =>
-  all(list(sorted(each, ({ handle }) => Buffer.from(handle)), identity), u8(threshold));
+  all(
+    list(
+      sorted(each, ({ handle }) => Buffer.from(handle)),
+      identity,
+    ),
+    u8(threshold),
+  );
 
 const rules = (it) =>
   all(
@@ -113,7 +125,10 @@ const day = (value) => uint(4, value);
 
 const line = (it) =>
   all(
-    u16(it.number), text(it.item), text(it.category), text(it.unit),
+    u16(it.number),
+    text(it.item),
+    text(it.category),
+    text(it.unit),
     opt(it.pack, ({ content, unit }) => all(u64(content), text(unit))),
     u64(it.quantity),
     list(
@@ -121,8 +136,14 @@ const line = (it) =>
       (share) => all(text(share.recipient), u64(share.quantity)),
     ),
     list(it.lots, (lot) => all(text(lot.number), opt(lot.expiresOn, day))),
-    text(it.maker), text(it.productCode), text(it.registration), text(it.standard),
-    list(it.serials, text), text(it.storage), text(it.specification), opt(it.value, value),
+    text(it.maker),
+    text(it.productCode),
+    text(it.registration),
+    text(it.standard),
+    list(it.serials, text),
+    text(it.storage),
+    text(it.specification),
+    opt(it.value, value),
   );
 
 const counted = (names) => (it) => all(goods(it.goods), ...names.map((name) => u64(it[name])));
@@ -131,107 +152,216 @@ const FOUND = ['opened', 'loose', 'passed', 'failed', 'shortage', 'surplus', 'fo
 
 /** By name: number, and the encoding of a statement. */
 export const KINDS = {
-  'ledger-created': [1, (it) =>
-    all(text(it.origin), identity(it.operator), registrars(it), rules(it.rules))],
-  'party-enrolled': [2, (it) =>
-    all(
-      text(it.handle), code(PARTY)(it.kind),
-      list(sorted(it.roles, (role) => u8(ROLE[role])), code(ROLE)),
-      particulars(it.particulars), hex(it.key),
-    )],
+  'ledger-created': [
+    1,
+    (it) => all(text(it.origin), identity(it.operator), registrars(it), rules(it.rules)),
+  ],
+  'party-enrolled': [
+    2,
+    (it) =>
+      all(
+        text(it.handle),
+        code(PARTY)(it.kind),
+        list(
+          sorted(it.roles, (role) => u8(ROLE[role])),
+          code(ROLE),
+        ),
+        particulars(it.particulars),
+        hex(it.key),
+      ),
+  ],
   'key-added': [3, (it) => all(text(it.handle), hex(it.key))],
   'key-rotated': [4, (it) => all(text(it.handle), hex(it.oldKey), hex(it.key))],
   'key-revoked': [5, (it) => all(text(it.handle), hex(it.key))],
   'key-compromised': [6, (it) => all(text(it.handle), hex(it.key), day(it.since))],
-  'party-updated': [7, (it) =>
-    all(text(it.handle), particulars(it.particulars), opt(it.successor, text))],
+  'party-updated': [
+    7,
+    (it) => all(text(it.handle), particulars(it.particulars), opt(it.successor, text)),
+  ],
   'registrars-changed': [8, registrars],
   'operator-rotated': [9, (it) => hex(it.key)],
   'rules-changed': [10, (it) => rules(it.rules)],
-  'need-declared': [16, (it) =>
-    all(text(it.item), text(it.standard), opt(it.quantity, u64), text(it.unit), opt(it.wantedBy, day))],
+  'need-declared': [
+    16,
+    (it) =>
+      all(
+        text(it.item),
+        text(it.standard),
+        opt(it.quantity, u64),
+        text(it.unit),
+        opt(it.wantedBy, day),
+      ),
+  ],
   'need-closed': [17, (it) => hex(it.need)],
-  'donation': [32, (it) =>
-    all(
-      donor(it.donor), opt(it.mark, hex), opt(it.taker, text), list(it.lines, line),
-      bool(it.standingConsent), text(it.purpose), text(it.channel), text(it.campaign),
-      opt(it.part, (part) => all(u16(part.number), u16(part.of))), opt(it.deadline, day),
-      bool(it.historic), text(it.restates),
-      list(it.commitments, ({ label, digest }) => all(text(label), hex(digest))),
-    )],
+  'donation': [
+    32,
+    (it) =>
+      all(
+        donor(it.donor),
+        opt(it.mark, hex),
+        opt(it.taker, text),
+        list(it.lines, line),
+        bool(it.standingConsent),
+        text(it.purpose),
+        text(it.channel),
+        text(it.campaign),
+        opt(it.part, (part) => all(u16(part.number), u16(part.of))),
+        opt(it.deadline, day),
+        bool(it.historic),
+        text(it.restates),
+        list(it.commitments, ({ label, digest }) => all(text(label), hex(digest))),
+      ),
+  ],
   'withdrawal': [33, (it) => portions(it.portions)],
   'gift-taken-over': [34, (it) => all(hex(it.gift), donor(it.donor))],
-  'order': [35, (it) =>
-    all(text(it.number), text(it.holder), text(it.item), text(it.unit), u64(it.quantity), text(it.recipient))],
-  'designation': [36, (it) =>
-    all(
-      text(it.holder), opt(it.order, hex), text(it.decidedBy), text(it.decision),
-      code(CONSENT)(it.consent),
-      list(
-        sorted(it.assignments, (item) =>
-          all(goodsKey(item), Buffer.from('\0'), Buffer.from(item.recipient))),
-        (item) => all(goods(item.goods), text(item.recipient), u64(item.quantity)),
+  'order': [
+    35,
+    (it) =>
+      all(
+        text(it.number),
+        text(it.holder),
+        text(it.item),
+        text(it.unit),
+        u64(it.quantity),
+        text(it.recipient),
       ),
-    )],
-  'dispatch': [37, (it) =>
-    all(
-      shipment(it.shipment), text(it.taker), code(PURPOSE)(it.purpose), opt(it.carrier, text),
-      text(it.carrierName), text(it.waybill), opt(it.packageCount, u32),
-      list(it.packages, (each) => all(text(each.label), text(each.seal), text(each.content))),
-      opt(it.expectedOn, day), portions(it.portions),
-    )],
-  'delivery': [38, (it) => all(shipment(it.shipment), text(it.place), text(it.waybill), text(it.time))],
-  'receipt': [39, (it) =>
-    all(
-      opt(it.shipment, shipment), opt(it.giver, text), opt(it.purpose, code(PURPOSE)),
-      bool(it.closing), opt(it.packageCount, u32), text(it.temperature),
-      items(it.arrivals, (each) =>
-        all(
-          counted(ARRIVED)(each),
-          opt(each.actual, (it) => all(text(it.item), text(it.lot), opt(it.expiresOn, day))),
-        )),
-    )],
+  ],
+  'designation': [
+    36,
+    (it) =>
+      all(
+        text(it.holder),
+        opt(it.order, hex),
+        text(it.decidedBy),
+        text(it.decision),
+        code(CONSENT)(it.consent),
+        list(
+          sorted(it.assignments, (item) =>
+            all(goodsKey(item), Buffer.from('\0'), Buffer.from(item.recipient)),
+          ),
+          (item) => all(goods(item.goods), text(item.recipient), u64(item.quantity)),
+        ),
+      ),
+  ],
+  'dispatch': [
+    37,
+    (it) =>
+      all(
+        shipment(it.shipment),
+        text(it.taker),
+        code(PURPOSE)(it.purpose),
+        opt(it.carrier, text),
+        text(it.carrierName),
+        text(it.waybill),
+        opt(it.packageCount, u32),
+        list(it.packages, (each) => all(text(each.label), text(each.seal), text(each.content))),
+        opt(it.expectedOn, day),
+        portions(it.portions),
+      ),
+  ],
+  'delivery': [
+    38,
+    (it) => all(shipment(it.shipment), text(it.place), text(it.waybill), text(it.time)),
+  ],
+  'receipt': [
+    39,
+    (it) =>
+      all(
+        opt(it.shipment, shipment),
+        opt(it.giver, text),
+        opt(it.purpose, code(PURPOSE)),
+        bool(it.closing),
+        opt(it.packageCount, u32),
+        text(it.temperature),
+        items(it.arrivals, (each) =>
+          all(
+            counted(ARRIVED)(each),
+            opt(each.actual, (it) => all(text(it.item), text(it.lot), opt(it.expiresOn, day))),
+          ),
+        ),
+      ),
+  ],
   'count': [40, (it) => all(text(it.looseUnit), items(it.findings, counted(FOUND)))],
   'use': [41, (it) => all(text(it.ward), text(it.purpose), portions(it.portions))],
-  'disposal': [42, (it) =>
-    all(
-      code(FATE)(it.fate), code(CONDITION)(it.condition), text(it.to), opt(it.proceeds, value),
-      portions(it.portions),
-    )],
+  'disposal': [
+    42,
+    (it) =>
+      all(
+        code(FATE)(it.fate),
+        code(CONDITION)(it.condition),
+        text(it.to),
+        opt(it.proceeds, value),
+        portions(it.portions),
+      ),
+  ],
   'hold': [43, (it) => all(code(CAUSE)(it.cause), text(it.authority), portions(it.portions))],
   'release': [44, (it) => portions(it.portions)],
   'dispute': [48, (it) => all(hex(it.gift), code(CLAIM)(it.claim), text(it.text))],
   'answer': [49, (it) => all(hex(it.gift), hex(it.dispute), text(it.text))],
   'dispute-closed': [50, (it) => all(hex(it.gift), hex(it.dispute), text(it.text))],
-  'correction': [51, (it) => {
-    const replacement = it.replacement === null ? Buffer.alloc(0) : KINDS[it.kind][1](it.replacement);
-    return all(
-      u64(it.targetIndex), hex(it.target), u16(KINDS[it.kind][0]), u16(replacement.length),
-      replacement,
-    );
-  }],
+  'correction': [
+    51,
+    (it) => {
+      const replacement =
+        it.replacement === null ? Buffer.alloc(0) : KINDS[it.kind][1](it.replacement);
+      return all(
+        u64(it.targetIndex),
+        hex(it.target),
+        u16(KINDS[it.kind][0]),
+        u16(replacement.length),
+        replacement,
+      );
+    },
+  ],
   'recall': [52, (it) => all(text(it.item), text(it.lot), text(it.number), text(it.text))],
   'recall-lifted': [53, (it) => all(hex(it.recall), text(it.item), text(it.lot))],
-  'attestation': [54, (it) =>
-    all(
-      code(EVIDENCE)(it.evidence), text(it.text), text(it.url), opt(it.from, day),
-      opt(it.until, day), opt(it.heldBy, text), text(it.recipientName), opt(it.shipment, shipment),
-      portions(it.goods),
-      list(it.listed, (row) => all(u32(row.row), text(row.item), u64(row.quantity), text(row.unit))),
-    )],
+  'attestation': [
+    54,
+    (it) =>
+      all(
+        code(EVIDENCE)(it.evidence),
+        text(it.text),
+        text(it.url),
+        opt(it.from, day),
+        opt(it.until, day),
+        opt(it.heldBy, text),
+        text(it.recipientName),
+        opt(it.shipment, shipment),
+        portions(it.goods),
+        list(it.listed, (row) =>
+          all(u32(row.row), text(row.item), u64(row.quantity), text(row.unit)),
+        ),
+      ),
+  ],
+  'epoch-sealed': [
+    64,
+    (it) =>
+      all(
+        u64(it.size),
+        u32(it.root.number),
+        u64(it.root.index),
+        hex(it.root.leaf),
+        ...it.tables.map(({ rows, hash }) => all(u64(rows), hex(hash))),
+      ),
+  ],
 };
 
 // Section 4.2: the head
 
 const signerKey = ({ capacity, party, key }) =>
   all(
-    u8(CAPACITY[capacity]), u8(party === null ? 0 : 1), Buffer.from(party ?? ''),
-    Buffer.from('\0'), hex(key),
+    u8(CAPACITY[capacity]),
+    u8(party === null ? 0 : 1),
+    Buffer.from(party ?? ''),
+    Buffer.from('\0'),
+    hex(key),
   );
 
 const writeHead = (it) =>
   all(
-    opt(it.occurredOn, day), u64(it.signedAt), hex(it.nonce),
+    opt(it.occurredOn, day),
+    u64(it.signedAt),
+    hex(it.nonce),
     opt(it.anchor, ({ index, leaf }) => all(u64(index), hex(leaf))),
     list(
       sorted(it.documents, ({ kind, number }) => all(u8(DOCUMENT[kind]), Buffer.from(number))),
@@ -239,7 +369,8 @@ const writeHead = (it) =>
     ),
     opt(it.reason, (reason) => all(code(REASON)(reason.code), text(reason.text))),
     list(it.signers, ({ party, key, capacity }) =>
-      all(opt(party, text), hex(key), code(CAPACITY)(capacity))),
+      all(opt(party, text), hex(key), code(CAPACITY)(capacity)),
+    ),
   );
 
 const CONTEXT = all(u8(0xff), Buffer.from('giftproof event signature v1'), u8(0));
@@ -267,8 +398,14 @@ export class Forge {
     this.nonce += 1;
     const body = all(
       writeHead({
-        occurredOn: null, signedAt: this.recordedAt, anchor: null, documents: [], reason: null,
-        nonce: this.nonce.toString(16).padStart(32, '0'), signers: listed, ...head,
+        occurredOn: null,
+        signedAt: this.recordedAt,
+        anchor: null,
+        documents: [],
+        reason: null,
+        nonce: this.nonce.toString(16).padStart(32, '0'),
+        signers: listed,
+        ...head,
       }),
       write(statement),
     );
@@ -276,9 +413,32 @@ export class Forge {
     const message = all(CONTEXT, framed);
     const signatures = listed.map((signer) => sign(null, message, keyOf(signer.name).secret));
     const frame = all(
-      u16(kind), u16(1), u32(body.length), body, u8(signatures.length), ...signatures,
+      u16(kind),
+      u16(1),
+      u32(body.length),
+      body,
+      u8(signatures.length),
+      ...signatures,
     );
     return this.append(frame, tamper);
+  }
+
+  /** Takes the newest entry back. */
+  async undo() {
+    this.entries.pop();
+    const { entries } = this;
+    this.replay = new Replay();
+    for (const [index, bytes] of entries.entries()) {
+      const { genesis, keyCheck } = this.replay.state;
+      await this.replay.add(await prepare(new Uint8Array(bytes), index, genesis, keyCheck));
+    }
+  }
+
+  /** Adds a seal, of what the second verifier has seen. */
+  async seal(operator) {
+    const sealed = await this.replay.sealNow(this.entries.length);
+    const signer = { capacity: 'operator', party: 'operator', name: operator };
+    return this.add('epoch-sealed', sealed, [signer]);
   }
 
   /** Adds an event of a kind and version that nobody knows, with links of these subjects. */
@@ -287,8 +447,13 @@ export class Forge {
     this.nonce += 1;
     const body = all(
       writeHead({
-        occurredOn: null, signedAt: 0, anchor: null, documents: [], reason: null,
-        nonce: this.nonce.toString(16).padStart(32, '0'), signers: [{ ...signer, key }],
+        occurredOn: null,
+        signedAt: 0,
+        anchor: null,
+        documents: [],
+        reason: null,
+        nonce: this.nonce.toString(16).padStart(32, '0'),
+        signers: [{ ...signer, key }],
       }),
       statement,
     );
@@ -315,13 +480,16 @@ export class Forge {
     const previous = replay.leaves.at(-1) ?? '00'.repeat(32);
     const linked = (links) =>
       all(
-        u64((tamper.index ?? same)(index)), hex((tamper.previous ?? same)(previous)),
+        u64((tamper.index ?? same)(index)),
+        hex((tamper.previous ?? same)(previous)),
         u64(recordedAt(this.recordedAt)),
         list((tamper.links ?? same)(links), (link) =>
           all(
-            hex(link.subject), u32(link.number),
+            hex(link.subject),
+            u32(link.number),
             opt(link.previous, ({ index, leaf }) => all(u64(index), hex(leaf))),
-          )),
+          ),
+        ),
         (tamper.frame ?? same)(frame),
       );
     const judged = async (bytes) =>

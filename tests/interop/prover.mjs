@@ -20,7 +20,8 @@ const hex = (text) => Buffer.from(text, 'hex');
 
 // Section 16: rows and tables
 
-const context = (name) => Buffer.concat([hex('ff'), Buffer.from(`giftproof ${name} v1`), hex('00')]);
+const context = (name) =>
+  Buffer.concat([hex('ff'), Buffer.from(`giftproof ${name} v1`), hex('00')]);
 
 const rowHash = (subject, { number, index, leaf }) =>
   sha256(context('seal row'), hex(subject), uint(4, number), uint(8, index), hex(leaf));
@@ -31,7 +32,11 @@ const bitOf = (subject, depth) => (hex(subject)[depth >> 3] >> (7 - (depth & 7))
 export const tableHash = (rows, depth = 0) => {
   if (rows.length === 0) return Buffer.alloc(32);
   if (rows.length === 1) return rowHash(...rows[0]);
-  const side = (bit) => tableHash(rows.filter(([subject]) => bitOf(subject, depth) === bit), depth + 1);
+  const side = (bit) =>
+    tableHash(
+      rows.filter(([subject]) => bitOf(subject, depth) === bit),
+      depth + 1,
+    );
   return sha256(hex('01'), side(0), side(1));
 };
 
@@ -89,7 +94,10 @@ export const writeProof = ({ about, gift, checkpoint, seal, entries, tree, table
     ...tables.flatMap((table) => [uint(4, table.length), table]),
     uint(1, audits.length),
     ...audits.flatMap(({ statement, path }) => [
-      uint(4, Buffer.byteLength(statement)), Buffer.from(statement), uint(1, path.length), ...path,
+      uint(4, Buffer.byteLength(statement)),
+      Buffer.from(statement),
+      uint(1, path.length),
+      ...path,
     ]),
   ]);
 
