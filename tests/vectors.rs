@@ -25,8 +25,9 @@ use serde_json::Value;
 
 use case::Case;
 
-/// Needs two events whose SHA-256 share 160 bits.
-const NEVER_MET: [Code; 1] = [Code::GiftIdTaken];
+/// The first needs two events whose SHA-256 share 160 bits; the second something that was seen
+/// before, which no vector has (`tamper::since`).
+const NEVER_MET: [Code; 2] = [Code::GiftIdTaken, Code::SinceCheckpoint];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)

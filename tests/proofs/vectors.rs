@@ -12,7 +12,6 @@ use giftproof::model::verdict::Verdict;
 use serde_json::{Value, json};
 
 use super::cases::{Case, accepted, refusals};
-use super::*;
 use crate::util::places_in;
 
 fn folder() -> PathBuf {
