@@ -429,7 +429,7 @@ pub fn refusals() -> Vec<Case> {
             "entry-cut",
             "an entry lacks a byte",
             "entry/malformed",
-            edited(&|p| p.entries[3].truncate(p.entries[3].len() - 1)),
+            edited(&|p| p.entries[3] = p.entries[3].split_last().unwrap().1.to_vec()),
         ),
         refused(
             "donation-missing",
@@ -483,7 +483,7 @@ pub fn refusals() -> Vec<Case> {
             "tree-short",
             "a hash is missing",
             "proof-file/tree",
-            edited(&|p| p.tree.truncate(p.tree.len() - 1)),
+            edited(&|p| p.tree = p.tree.split_last().unwrap().1.to_vec()),
         ),
         refused(
             "tree-long",
