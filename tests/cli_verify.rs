@@ -114,7 +114,7 @@ fn what_does_not_hold_ends_with_one_and_what_cannot_be_judged_with_two() {
         refused("verify changed --trust ours.trust --entry e.entry", code, 1);
     }
     put(&desk, "words", "trust me\n");
-    put(&desk, "large", vec![b'x'; (16 << 20) + 1]);
+    put(&desk, "large", vec![b'x'; (64 << 20) + 1]);
     for (line, code) in [
         ("verify words --trust ours.trust", "verify/unknown-form"),
         ("verify ours.trust --trust ours.trust", "verify/unknown-form"),

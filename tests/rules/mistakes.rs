@@ -23,6 +23,7 @@ const ELSEWHERE: &[(Code, &str)] = &[
     (Code::GiftIdTaken, "needs two events whose SHA-256 agree in 160 bits"),
     (Code::SealNothingNew, "a second seal"),
     (Code::SealMissed, "replaying a log"),
+    (Code::SinceCheckpoint, "comparing a log with what was seen before"),
     (Code::BundleMismatch, "reading a bundle"),
     (Code::TileMismatch, "reading a bundle"),
     (Code::RootMismatch, "checking a checkpoint"),
