@@ -226,6 +226,9 @@ fn footing(words: &Phrases, proven: &Proven) -> String {
     for index in &proven.not_understood {
         texts.push(words.say("proven.not-understood", &[("index", &number(*index))]));
     }
+    if outcome(proven) == Outcome::Verified {
+        texts.push(words.say("proven.verified", &[]));
+    }
     match &proven.seal {
         None => texts.push(words.say("proven.included", &[])),
         Some(seal) => texts.push(words.say(
