@@ -49,6 +49,11 @@ struct Simulated {
     gifts: u64,
 }
 
+/// A millisecond for each entry, after those of the cast.
+fn recorded_at(index: EntryIndex) -> UnixMs {
+    UnixMs(START_MS + 60_000 + index)
+}
+
 /// No entry here looks back.
 struct Nothing;
 
@@ -96,7 +101,7 @@ impl Simulated {
                 subjects.push(Subject::Shipment(ShipmentId { giver: handle("red-cross"), number }));
             }
             let subjects: Vec<HashedSubject> = subjects.iter().map(Into::into).collect();
-            self.state.advance_by_hash(index, UnixMs(START_MS + index), leaf, &subjects);
+            self.state.advance_by_hash(index, recorded_at(index), leaf, &subjects);
             self.put(leaf);
         }
     }
@@ -106,7 +111,7 @@ impl Simulated {
         let event = signed.clone().open(&self.state.genesis).unwrap();
         let hash = event.hash;
         let index = self.state.size;
-        let recorded_at = UnixMs(START_MS + index);
+        let recorded_at = recorded_at(index);
         let recorded = Recorded { index, recorded_at, event };
         let subjects = self.state.subjects(&recorded.event, &Nothing);
         let links = self.state.links(&subjects).unwrap();
