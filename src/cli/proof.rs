@@ -14,6 +14,7 @@ use crate::model::date::UnixMs;
 use crate::model::ident::{EntryIndex, GiftId};
 use crate::model::note::NOTE_LEN_MAX;
 use crate::model::proof_file::{About, Level, ProofFault, ProofFile, Proven};
+use crate::model::subject::Subject;
 use crate::model::trust::TrustFile;
 use crate::model::verdict::{Headline, Verdict};
 use crate::model::violation::Violation;
@@ -90,6 +91,13 @@ pub fn write(
     match proof.seal {
         Some(seal) => {
             ctx.note("note.proof", &[("path", &path), ("len", &len), ("seal", &number(seal))]);
+            let newest = match about {
+                About::Gift(donation) => ledger.state().row(&Subject::Gift(donation)),
+                About::NoGift(_) => None,
+            };
+            if newest.is_some_and(|row| row.place.index > seal) {
+                ctx.note("note.proof-newer", &[]);
+            }
         }
         None => ctx.note("note.proof-unsealed", &[("path", &path), ("len", &len)]),
     }
