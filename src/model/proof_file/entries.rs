@@ -1,6 +1,7 @@
 //! The entries of a proof: how they hang together, and what a seal says of them (spec section 17.4).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::About;
 use super::check::{ProofFault, own};
@@ -10,6 +11,7 @@ use crate::model::entry::{Entry, NO_LEAF, Place};
 use crate::model::event::{Capacity, Statement};
 use crate::model::hash::{EventHash, LeafHash, SubjectHash, leaf_hash};
 use crate::model::ident::{EntryIndex, KeyBytes};
+use crate::model::key::PublicKey;
 use crate::model::seal::{Row, Sort, TableProof, TableRoot};
 use crate::model::signature::{Signature, verify};
 use crate::model::state::{History, Recorded, State};
@@ -28,19 +30,26 @@ pub(super) struct Entries {
     pub(super) parts: Parts,
     pub(super) leaves: BTreeMap<EntryIndex, LeafHash>,
     pub(super) genesis: LeafHash,
+    /// Keys that were judged: a judgement costs as much as a signature.
+    keys: RefCell<HashMap<KeyBytes, Option<PublicKey>>>,
 }
 
 /// The entries that link a subject, in their order: number and place.
 pub(super) type Chain = Vec<(u32, Place)>;
 
 impl Entries {
+    fn new() -> Self {
+        let (parts, leaves) = (Parts::new(), BTreeMap::new());
+        Self { parts, leaves, genesis: NO_LEAF, keys: RefCell::default() }
+    }
+
     /// Step 2.
     pub(super) fn read(
         entries: &[Vec<u8>],
         size: u64,
         trust: &TrustFile,
     ) -> Result<Self, ProofFault> {
-        let mut file = Self { parts: Parts::new(), leaves: BTreeMap::new(), genesis: NO_LEAF };
+        let mut file = Self::new();
         for bytes in entries {
             let malformed =
                 |error: Malformed| ProofFault::new("entry/malformed").because(error.code);
@@ -69,7 +78,7 @@ impl Entries {
     pub(super) fn of_log(
         entries: &BTreeMap<EntryIndex, Vec<u8>>,
     ) -> Result<Self, (EntryIndex, Malformed)> {
-        let mut file = Self { parts: Parts::new(), leaves: BTreeMap::new(), genesis: NO_LEAF };
+        let mut file = Self::new();
         for (index, bytes) in entries {
             let entry = Entry::from_bytes(bytes).map_err(|malformed| (*index, malformed))?;
             file.put(entry, bytes);
@@ -216,6 +225,11 @@ impl Entries {
         (by_operator && handle && self.bad_signer(part).is_none()).then_some(())
     }
 
+    /// The key, if it is valid.
+    fn judge(&self, key: &KeyBytes) -> Option<PublicKey> {
+        *self.keys.borrow_mut().entry(*key).or_insert_with(|| key.check().ok())
+    }
+
     /// The first signer whose signature is not valid.
     pub(super) fn bad_signer(&self, part: &Part) -> Option<usize> {
         let event = part.event.as_ref().ok()?;
@@ -223,9 +237,8 @@ impl Entries {
         let message = event.signed.frame.signing_message(&bound_to);
         let mut signed = event.head.signers.iter().zip(&event.signed.signatures);
         signed.position(|(signer, signature)| {
-            let key = signer.key.check();
             let signature = Signature::from_bytes(*signature);
-            !key.is_ok_and(|key| verify(&message, &key, &signature).is_ok())
+            !self.judge(&signer.key).is_some_and(|key| verify(&message, &key, &signature).is_ok())
         })
     }
 
