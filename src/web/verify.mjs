@@ -34,8 +34,8 @@ const refuse = (code, detail, at) => {
   throw new Refusal(code, detail, at);
 };
 
-const demand = (holds, code) => {
-  if (!holds) refuse(code);
+const demand = (holds, code, at) => {
+  if (!holds) refuse(code, undefined, at);
 };
 
 /** What `action` gives; where it refuses, the same under `code`, its own code as the detail. */
@@ -3575,13 +3575,13 @@ const flagsOf = (gift, state, day, witnessed) => {
     ['corrected', gift.corrections.length > 0, false],
     ['disputed', disputes.length > 0, disputes.some(({ closed }) => !closed)],
     ['recalled', recalled, true],
-    ['suspected-duplicate', gift.donation.restates !== '', true],
-    ['donor-only-recorded', gift.donor.kind === 'recorded', false],
-    ['slip-not-taken-over', gift.donor.kind === 'slip', false],
     ['recorded-by-recipient-alone', sums.alone > 0n, true],
     ['key-compromised', records.some((record) => isCompromised(record, state)), true],
     ['unsupported-receipt', gift.unsupported.length > 0, true],
     ['receipt-before-delivery', shipments.some(isBeforeDelivery), true],
+    ['suspected-duplicate', gift.donation.restates !== '', true],
+    ['donor-only-recorded', gift.donor.kind === 'recorded', false],
+    ['slip-not-taken-over', gift.donor.kind === 'slip', false],
     ['unwitnessed', !witnessed, false],
   ];
   const raised = flags.filter(([, holds]) => holds);
@@ -4303,7 +4303,7 @@ const readProof = (bytes) => {
   demand(bytes.length <= PROOF_LEN_MAX, 'encoding/too-long');
   const readCounted = (count, read) => Array.from({ length: count }, read);
   return decode(bytes, (r) => {
-    demand(isProof(bytes), 'encoding/malformed');
+    demand(isProof(bytes), 'proof-file/magic');
     r.take(PROOF_MAGIC.length);
     const about = r.code(ABOUT);
     const proof = {
@@ -4360,7 +4360,7 @@ export class PartReplay extends Replay {
  * Gives { outcome, code, detail, at, ... }. The outcome is verified; failed, with the code of the
  * check of 17.4, or with the failures of the log itself; not-understood; or not-read, if file or
  * trust file could not be read. Beside it stand about, gift, level, asOf, sealedAt, verdict,
- * journey, failures, witnesses and audits.
+ * journey, afterSeal, failures, witnesses and audits.
  */
 export const verifyProof = async (bytes, trustText) => {
   let trust;
@@ -4387,14 +4387,15 @@ const checkProof = async (bytes, trust) => {
 
   // Check 2: entries in order, from the trusted entry 0 on.
   const frames = proof.entries.map((entry) => under('entry/malformed', () => readEntry(entry)));
-  const increasing = frames.every(
-    ({ index }, i) => index < checkpoint.size && (i === 0 || index > frames[i - 1].index),
-  );
-  demand(frames[0]?.index === 0n && increasing, 'proof-file/entry-order');
-  demand((await leafHash(proof.entries[0])) === trust.genesis, 'trust/genesis');
+  demand(frames.length > 0, 'proof-file/entry-order');
+  for (const [i, { index }] of frames.entries()) {
+    const follows = i === 0 ? index === 0n : index > frames[i - 1].index;
+    demand(follows && index < checkpoint.size, 'proof-file/entry-order', Number(index));
+  }
+  demand((await leafHash(proof.entries[0])) === trust.genesis, 'trust/genesis', 0);
   const founding = await prepare(proof.entries[0], 0, ZERO_HASH, new KeyCheck());
   const { statement } = founding.event ?? {};
-  demand(statement?.operator?.key === trust.operator.key, 'trust/operator');
+  demand(statement?.operator?.key === trust.operator.key, 'trust/operator', 0);
 
   // Check 3: the replay in part.
   const isAbsence = proof.about === 'absence';
@@ -4414,16 +4415,17 @@ const checkProof = async (bytes, trust) => {
 
   // Checks 4 and 5: the links of its subjects, and that these are their entries.
   const scope = await scopeOf(proof, entries, replay.state);
-  const rows = checkChains(scope, entries, checkpoint.size);
+  const chains = checkChains(scope, entries);
   checkEntries(proof, scope, entries);
 
   // Checks 6 and 7: the seal, and the place in the tree.
-  const seal = await checkSeal(proof, scope, entries, replay.state);
-  await checkPlace(proof, scope, entries, rows, seal, checkpoint);
+  const seal = checkSeal(proof, entries, replay.state);
+  if (seal) await checkSealRows(proof, scope, chains, seal);
+  await checkPlace(proof, scope, entries, chains, seal, checkpoint);
 
   // Check 8: who signed the checkpoint.
   const wrong = await checkLogSignature(checkpoint, operatorKeyAt(replay.state, size));
-  if (wrong) refuse('checkpoint/signature', wrong.detail, 'checkpoint');
+  if (wrong) refuse('checkpoint/signature', wrong.detail ?? 'note/no-known-signature');
   const witnesses = await checkWitnesses(trust, checkpoint);
   if (trust.checkpoint !== null && trust.checkpoint.size === checkpoint.size) {
     demand(trust.checkpoint.root === checkpoint.root, 'trust/checkpoint');
@@ -4455,6 +4457,7 @@ const checkProof = async (bytes, trust) => {
     sealedAt: seal && moment(seal.entry.recordedAt),
     verdict: gift && verdicts[giftId(proof.gift)],
     journey: journeyOf(entries, scope, moment),
+    afterSeal: seal ? entries.map(({ index }) => index).filter((index) => index > seal.index) : [],
     failures: replay.failures,
     unjudged: replay.unjudged,
     notUnderstood: replay.notUnderstood,
@@ -4463,10 +4466,15 @@ const checkProof = async (bytes, trust) => {
   };
 };
 
-/** What the donor sees of the gift's entries. */
-const journeyOf = (entries, scope, moment) =>
-  entries
-    .filter(({ touched }) => touched.includes(scope.gift))
+/** What the donor sees: the gift's entries, what these correct, and deliveries of its shipments. */
+const journeyOf = (entries, scope, moment) => {
+  const mine = entries.filter(({ touched }) => touched.includes(scope.gift));
+  const corrected = new Set(mine.map(({ event }) => Number(event?.statement?.targetIndex)));
+  const isDelivery = ({ event, touched }) =>
+    event?.name === 'delivery' &&
+    touched.some((subject) => scope.subjects.get(subject) === 'shipment');
+  return entries
+    .filter((each) => mine.includes(each) || corrected.has(each.index) || isDelivery(each))
     .map(({ index, entry, event, failure }) => ({
       index,
       name: event?.name ?? null,
@@ -4476,6 +4484,7 @@ const journeyOf = (entries, scope, moment) =>
       recordedOn: moment(entry.recordedAt),
       failed: failure?.code ?? null,
     }));
+};
 
 // 17.2: what is in a proof
 
@@ -4611,21 +4620,19 @@ const checkChains = (scope, entries) => {
   for (const { entry, touched, index, leaf } of entries) {
     if (!entry) continue;
     const linked = new Set(entry.links.map(({ subject }) => subject));
-    demand(
-      touched.every((subject) => linked.has(subject)),
-      'proof-file/chain',
-    );
+    const complete = touched.every((subject) => linked.has(subject));
+    demand(complete, 'proof-file/chain', index);
     for (const { subject, number, previous } of entry.links) {
       const chain = chains.get(subject);
       if (chain === undefined) continue;
-      demand(touched.includes(subject), 'proof-file/chain');
+      demand(touched.includes(subject), 'proof-file/chain', index);
       const before = chain.at(-1);
       const follows =
         number === chain.length + 1 &&
         (before === undefined
           ? previous === null
           : previous?.index === BigInt(before.index) && previous.leaf === before.leaf);
-      demand(follows, 'proof-file/chain');
+      demand(follows, 'proof-file/chain', index);
       chain.push({ number, index, leaf });
     }
   }
@@ -4641,11 +4648,11 @@ const checkEntries = (proof, scope, entries) => {
       touched.some((subject) => scope.subjects.has(subject)) ||
       scope.further.has(index) ||
       (proof.seal !== null && BigInt(index) === proof.seal);
-    if (!wanted) refuse('proof-file/entry-extra', undefined, index);
+    demand(wanted, 'proof-file/entry-extra', index);
   }
   demand(scope.missing.length === 0, 'proof-file/entry-missing');
-  for (const index of scope.further) {
-    if (!present.has(index)) refuse('proof-file/entry-missing', undefined, index);
+  for (const index of [...scope.further, ...(proof.seal === null ? [] : [Number(proof.seal)])]) {
+    demand(present.has(index), 'proof-file/entry-missing', index);
   }
 };
 
@@ -4654,8 +4661,7 @@ const checkEntries = (proof, scope, entries) => {
 /** The row that follows for a subject from its entries before the seal, or null. */
 const rowBefore = (chain, seal) => chain.findLast(({ index }) => index < seal) ?? null;
 
-const checkSeal = async (proof, scope, entries, state) => {
-  const { about, seal, tables } = proof;
+const checkSeal = ({ about, seal, tables }, entries, state) => {
   if (seal === null) {
     demand(about === 'gift', 'proof-file/seal');
     demand(
@@ -4665,7 +4671,7 @@ const checkSeal = async (proof, scope, entries, state) => {
     return null;
   }
   const sealed = entries.find(({ index }) => BigInt(index) === seal);
-  const { event, index } = sealed ?? {};
+  const { event, index } = sealed;
   const holds = event?.name === 'epoch-sealed' && !sealed.failure && event.statement.size === seal;
   demand(holds, 'proof-file/seal');
   const signer = event.head.signers.length === 1 ? event.head.signers[0] : null;
@@ -4684,20 +4690,20 @@ const checkSealRows = async (proof, scope, chains, seal) => {
     root.number === rootRow.number &&
     root.index === BigInt(rootRow.index) &&
     root.leaf === rootRow.leaf;
-  demand(same, 'proof-file/rows');
+  demand(same, 'proof-file/rows', seal.index);
   for (const [i, table] of TABLE_SORTS.entries()) {
     const claims = [...scope.subjects]
       .filter(([, sort]) => sort === table)
       .map(([subject]) => [subject, rowBefore(chains.get(subject), seal.index)]);
     if (claims.length === 0) {
-      demand(proof.tables[i].length === 0, 'proof-file/rows');
+      demand(proof.tables[i].length === 0, 'proof-file/rows', seal.index);
       continue;
     }
     try {
       await checkRows(proof.tables[i], claims, tables[i]);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      refuse('proof-file/rows', error.code);
+      refuse('proof-file/rows', error.code, seal.index);
     }
   }
 };
@@ -4705,7 +4711,6 @@ const checkSealRows = async (proof, scope, chains, seal) => {
 // 17.3, 17.4 check 7
 
 const checkPlace = async (proof, scope, entries, chains, seal, checkpoint) => {
-  if (seal) await checkSealRows(proof, scope, chains, seal);
   const named = new Set();
   const name = ({ index, leaf }) => named.add(`${index} ${leaf}`);
   for (const { entry } of entries) {
@@ -4757,7 +4762,10 @@ const checkWitnesses = async (trust, checkpoint) => {
     refuse('trust/policy', error.code);
   }
   demand(isSatisfied(policy, new Set(signed.map(({ key }) => key.key))), 'trust/policy');
-  return signed.map(({ key, time }) => ({ name: key.name, time }));
+  return signed.map(({ key, time }) => {
+    const { name } = policy.witnesses.find((each) => each.key.key === key.key);
+    return { name, time };
+  });
 };
 
 const checkAudits = async (proof, trust, checkpoint) => {

@@ -6,7 +6,7 @@
 // form that it does not know, or if a family has fewer vectors than were ever released.
 
 import { readFile, readdir } from 'node:fs/promises';
-import { auditBundle, auditFiles } from '../../src/web/verify.mjs';
+import { auditBundle, auditFiles, verifyProof } from '../../src/web/verify.mjs';
 import { checkPublicKey, checkSignature, readTyped, readValue } from '../../src/web/verify.mjs';
 import { layOut } from './lay-out.mjs';
 
@@ -19,6 +19,7 @@ const LEAST = {
   'accepted values': 52,
   'refused values': 126,
   'signatures': 147,
+  'proof files': 43,
 };
 
 const ran = {};
@@ -87,6 +88,53 @@ const orderedLike = (wanted, found) => {
   return ordered;
 };
 
+/** The members that a proof file's vector may have (21.3). */
+const PROOF_MEMBERS = new Set([
+  ...['proof', 'trust', 'expect', 'at', 'detail', 'level', 'headline', 'where', 'flags'],
+  ...['journey', 'as_of', 'failures', 'not_understood', 'after_seal', 'witnesses', 'auditors'],
+  'what',
+]);
+
+/** The answer in the members of a vector; what a vector leaves out when empty is left out. */
+const answerOf = (answer) => {
+  const some = (list) => (list?.length > 0 ? list : undefined);
+  const { verdict } = answer;
+  const refused = answer.level === undefined;
+  return {
+    expect: refused ? answer.code : answer.outcome,
+    at: refused ? answer.at : undefined,
+    detail: refused ? answer.detail : undefined,
+    level: answer.level,
+    headline: verdict?.headline,
+    where: verdict?.where,
+    flags: verdict?.flags,
+    journey: verdict === null ? undefined : answer.journey?.map(({ index }) => index),
+    as_of: answer.asOf,
+    failures: some(answer.failures?.map(({ at, code }) => [at, code])),
+    not_understood: some(answer.notUnderstood),
+    after_seal: some(answer.afterSeal),
+    witnesses: some(answer.witnesses?.map(({ name }) => name)),
+    auditors: some(answer.audits?.filter(({ known }) => known).flatMap(({ names }) => names)),
+  };
+};
+
+const checkProofFile = async (name, vector) => {
+  const { proof, trust, what, ...wanted } = vector;
+  const found = answerOf(await verifyProof(bytesOf(proof), trust));
+  check('proof files', `${name}: ${what}`, inOneOrder(found), inOneOrder(wanted));
+};
+
+/** With the members of objects by name, so that two compare by what is in them. */
+const inOneOrder = (value) => {
+  if (value === null || typeof value !== 'object') return value;
+  if (Array.isArray(value)) return value.map(inOneOrder);
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([name, each]) => [name, inOneOrder(each)])
+      .sort(([a], [b]) => (a < b ? -1 : 1)),
+  );
+};
+
 const checkSignatureOf = async (name, { key, message, signature, audit }) => {
   const refused =
     checkPublicKey(bytesOf(key)) ??
@@ -109,6 +157,12 @@ for (const [folder, family] of [
       mismatches.push(`${folder}/${name}: not a form that this runner knows`);
     }
   }
+}
+for (const name of (await readdir(new URL('proofs/', FIXTURES))).sort()) {
+  const vector = JSON.parse(await readFile(new URL(`proofs/${name}`, FIXTURES), 'utf8'));
+  const known = Object.keys(vector).every((member) => PROOF_MEMBERS.has(member));
+  if (known && vector.proof && vector.trust && vector.expect) await checkProofFile(name, vector);
+  else mismatches.push(`proofs/${name}: not a form that this runner knows`);
 }
 for (const file of ['crafted.jsonl', 'published.jsonl']) {
   const lines = (await readFile(new URL(`signatures/${file}`, FIXTURES), 'utf8')).trim();
