@@ -4359,7 +4359,7 @@ export class PartReplay extends Replay {
  *
  * Gives { outcome, code, detail, at, ... }. The outcome is verified; failed, with the code of the
  * check of 17.4, or with the failures of the log itself; not-understood; or not-read, if file or
- * trust file could not be read. Beside it stand about, gift, level, asOf, sealedAt, verdict,
+ * trust file could not be read. Beside it stand about, gift, level, asOf, seal, verdict,
  * journey, afterSeal, failures, witnesses and audits.
  */
 export const verifyProof = async (bytes, trustText) => {
@@ -4454,7 +4454,7 @@ const checkProof = async (bytes, trust) => {
     origin: checkpoint.origin,
     size,
     asOf: dayText(day),
-    sealedAt: seal && moment(seal.entry.recordedAt),
+    seal: seal && { index: seal.index, recordedAt: momentText(seal.entry.recordedAt) },
     verdict: gift && verdicts[giftId(proof.gift)],
     journey: journeyOf(entries, scope, moment),
     afterSeal: seal ? entries.map(({ index }) => index).filter((index) => index > seal.index) : [],
@@ -4464,6 +4464,13 @@ const checkProof = async (bytes, trust) => {
     witnesses,
     audits,
   };
+};
+
+/** A moment in UTC, to the second. */
+const momentText = (ms) => {
+  const moment = new Date(Number(ms));
+  if (Number.isNaN(moment.getTime())) return `${ms} ms`;
+  return moment.toISOString().replace('T', ' ').replace(/\.\d+Z$/, ' UTC');
 };
 
 /** What the donor sees: the gift's entries, what these correct, and deliveries of its shipments. */
@@ -4672,12 +4679,16 @@ const checkSeal = ({ about, seal, tables }, entries, state) => {
   }
   const sealed = entries.find(({ index }) => BigInt(index) === seal);
   const { event, index } = sealed;
-  const holds = event?.name === 'epoch-sealed' && !sealed.failure && event.statement.size === seal;
-  demand(holds, 'proof-file/seal');
+  // What else is wrong with its entry is a failure of the log, and does not make it no seal.
+  const holds =
+    event?.name === 'epoch-sealed' &&
+    sealed.failure?.code !== 'signature/invalid' &&
+    event.statement.size === seal;
+  demand(holds, 'proof-file/seal', index);
   const signer = event.head.signers.length === 1 ? event.head.signers[0] : null;
   const { handle } = state.operator;
   const operator = signer?.capacity === 'operator' && signer.party === handle;
-  demand(operator && signer.key === operatorKeyAt(state, index), 'proof-file/seal');
+  demand(operator && signer.key === operatorKeyAt(state, index), 'proof-file/seal', index);
   return { index, statement: event.statement, entry: sealed.entry };
 };
 
@@ -5780,33 +5791,63 @@ const lineOf = ({ code, detail, at }) =>
     .filter(Boolean)
     .join(' ');
 
-/** The answer for people: the verdict first, then what it rests on. */
+const LEVELS = {
+  included: 'these entries are in the ledger; whether others are is not shown',
+  complete: 'nothing about this gift was left out, as of',
+  audited: 'an auditor has replayed the ledger, and nothing was left out, as of',
+};
+
+const words = (code) => code.replaceAll('-', ' ');
+
+const textOfWhere = (where) =>
+  Object.entries(where).map(([place, quantity]) => `  ${quantity}  ${place}`);
+
+const textOfProof = ({ gift, verdict, level, seal, asOf, ...answer }) => {
+  const sealed = seal ? ` the seal at entry ${seal.index} (${seal.recordedAt})` : '';
+  const names = (list, none) => (list.length > 0 ? list.join(', ') : none);
+  const lines = [verdict ? words(verdict.headline) : 'there is no such gift', gift];
+  if (verdict) {
+    lines.push('', `where it is, as of ${asOf}`, ...textOfWhere(verdict.where));
+    if (verdict.flags.length > 0) lines.push(`attention: ${verdict.flags.map(words).join(', ')}`);
+    lines.push('', 'journey');
+  }
+  for (const { index, name, signers, occurredOn, recordedOn, failed } of answer.journey) {
+    const by = [...new Set(signers.map(({ party }) => party ?? 'its own key'))].join(', ');
+    const what = name === null ? 'not understood' : `${words(name)} by ${by}`;
+    const refused = failed ? `, refused: ${failed}` : '';
+    lines.push(`  ${occurredOn ?? recordedOn}  ${what} (entry ${index}${refused})`);
+  }
+  lines.push('', `${level}: ${LEVELS[level]}${sealed}`);
+  if (answer.afterSeal.length > 0) lines.push(`newer than the seal: ${answer.afterSeal.join(', ')}`);
+  lines.push(`witnesses: ${names(answer.witnesses.map(({ name }) => name), 'none')}`);
+  for (const { known, names: auditors } of answer.audits) {
+    lines.push(`audited by ${auditors.join(', ')}${known ? '' : ' (an unknown auditor)'}`);
+  }
+  lines.push(`ledger: ${answer.origin}, ${answer.size} entries`);
+  return lines;
+};
+
+const textOfAudit = (answer) => {
+  const gifts = Object.entries(answer.gifts ?? {});
+  const lines = [];
+  if (answer.origin) {
+    lines.push(`ledger: ${answer.origin}, ${answer.size} entries, ${gifts.length} gifts`);
+  }
+  const differing = gifts.filter(([, { differs }]) => differs);
+  if (gifts.length > 0) lines.push(`with differences: ${differing.length}`);
+  for (const [gift, { headline }] of differing) lines.push(`  ${gift}  ${words(headline)}`);
+  return lines;
+};
+
+/** The answer for people: whether it holds, why not, and what it says. */
 const toText = (answer) => {
-  const lines = [answer.outcome];
-  if (answer.code && !answer.failures?.length) lines.push(lineOf(answer));
-  for (const failure of answer.failures ?? []) lines.push(lineOf(failure));
-  for (const index of answer.notUnderstood ?? []) lines.push(`not understood: entry ${index}`);
-  if (answer.level) {
-    const sealed = answer.sealedAt ? `, as of the seal of ${answer.sealedAt}` : '';
-    lines.push(`${answer.gift}: ${answer.level}${sealed}; verdict as of ${answer.asOf}`);
-    if (answer.about === 'absence') lines.push('there is no such gift');
-    for (const { name } of answer.witnesses) lines.push(`witnessed by ${name}`);
-    for (const { known, names } of answer.audits) {
-      lines.push(`audited by ${names.join(', ')}${known ? '' : ' (an unknown auditor)'}`);
-    }
-  }
-  if (answer.verdict) {
-    lines.push(answer.verdict.headline);
-    for (const [place, quantity] of Object.entries(answer.verdict.where)) {
-      lines.push(`  ${quantity}  ${place}`);
-    }
-  }
-  for (const { index, name, signers, recordedOn } of answer.journey ?? []) {
-    const by = signers.map(({ party }) => party ?? 'own key').join(', ');
-    lines.push(`  entry ${index}, ${recordedOn}: ${name ?? 'not understood'} by ${by}`);
-  }
-  if (answer.trusted === false) lines.push("without a trust file: the log's own root was trusted");
-  return lines.join('\n');
+  const failures = answer.failures?.length > 0 ? answer.failures : [answer];
+  return [
+    words(answer.outcome),
+    ...failures.filter(({ code }) => code).map(lineOf),
+    ...(answer.notUnderstood ?? []).map((index) => `not understood: entry ${index}`),
+    ...(answer.level ? textOfProof(answer) : textOfAudit(answer)),
+  ].join('\n');
 };
 
 const runCommand = async (process) => {

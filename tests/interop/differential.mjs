@@ -137,5 +137,5 @@ console.log(
     .map(([code, times]) => `${code} ${times}`)
     .join(', ')}`,
 );
-console.log(`${Number(count) - different} agree, ${different} differ`);
-process.exitCode = different > 0 ? 1 : 0;
+console.log(`${Number(count) - different} passed, ${different} failed`);
+process.exitCode = different > 0 || !(Number(count) > 0) ? 1 : 0;

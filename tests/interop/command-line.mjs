@@ -1,0 +1,227 @@
+// A ledger made by the giftproof command as in the README, and its proof files and bundle: what
+// `giftproof verify` and `audit` say of them, and what `node src/web/verify.mjs` says.
+//
+//   node tests/interop/command-line.mjs GIFTPROOF
+//
+// Answers and exit codes are compared, of whole files and of changed ones.
+
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Dice } from './story.mjs';
+
+const VERIFY = fileURLToPath(new URL('../../src/web/verify.mjs', import.meta.url));
+const README = new URL('../../README.md', import.meta.url);
+const CHANGES = 60;
+
+const [giftproof] = process.argv.slice(2).map((path) => resolve(path));
+if (giftproof === undefined) {
+  console.error('usage: command-line.mjs GIFTPROOF');
+  process.exit(2);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'command-line-'));
+const env = {
+  ...process.env,
+  PATH: `${folder}:${process.env.PATH}`,
+  GIFTPROOF_PASSPHRASE_FILE: `${folder}/passphrase`,
+  GIFTPROOF_LEDGER: 'office/ledger',
+  GIFTPROOF_OPERATOR_KEY: 'office/operator.key',
+};
+
+const run = (command, args, input = '') => {
+  const { status, stdout, error } = spawnSync(command, args, { cwd: folder, env, input });
+  if (error) throw error;
+  return { status, output: stdout.toString() };
+};
+
+let passed = 0;
+let failed = 0;
+const check = (name, found, wanted) => {
+  if (JSON.stringify(found) === JSON.stringify(wanted)) {
+    passed += 1;
+    return;
+  }
+  failed += 1;
+  console.log(`${name}\n  wanted ${JSON.stringify(wanted)}\n  found  ${JSON.stringify(found)}`);
+};
+
+/** A place of giftproof's JSON, as in section 21.1: of those that the README's gift comes to. */
+const placeText = (place) => {
+  const [[kind, { holder, condition, giver }]] = Object.entries(place);
+  if (kind === 'at-rest') return `${holder} ${condition}`;
+  if (kind === 'unaccounted') return `unaccounted ${giver}`;
+  throw new Error(`a place that the README's gift does not come to: ${kind}`);
+};
+
+const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+
+/** What giftproof says of a proof file. */
+const theirs = (args, input) => {
+  const { status, output } = run(giftproof, ['verify', ...args, '--json'], input);
+  const answer = JSON.parse(output);
+  if (answer.error) return { status, code: answer.error.code };
+  const { verdict, seal, checkpoint } = answer;
+  return {
+    status,
+    outcome: answer.outcome,
+    gift: answer.gift,
+    exists: answer.exists,
+    level: answer.level,
+    headline: verdict?.headline,
+    where: verdict?.holdings.map(({ place, quantity }) => [placeText(place), quantity]).sort(),
+    flags: verdict?.flags.map(({ flag }) => flag),
+    asOf: verdict?.as_of.day,
+    journey: answer.journey.map(({ index, statement }) => [index, statement.kind]),
+    seal: seal && [seal.index, utc(seal.recorded_at_unix_ms)],
+    ledger: [checkpoint.origin, checkpoint.size],
+    witnesses: answer.witnesses.length,
+    afterSeal: answer.after_seal,
+    failures: answer.failures.length,
+    notUnderstood: answer.not_understood,
+  };
+};
+
+/** What verify.mjs says, in the same form. */
+const ours = (args, input) => {
+  const { status, output } = run(process.execPath, [VERIFY, ...args, '--json'], input);
+  const answer = JSON.parse(output);
+  if (answer.level === undefined) return { status, code: answer.code };
+  const { verdict, seal } = answer;
+  return {
+    status,
+    outcome: answer.outcome,
+    gift: answer.gift,
+    exists: answer.about === 'gift',
+    level: answer.level,
+    headline: verdict?.headline,
+    where: verdict ? Object.entries(verdict.where).sort() : undefined,
+    flags: verdict?.flags,
+    asOf: verdict ? answer.asOf : undefined,
+    journey: answer.journey.map(({ index, name }) => [index, name]),
+    seal: seal && [seal.index, seal.recordedAt],
+    ledger: [answer.origin, answer.size],
+    witnesses: answer.witnesses.length,
+    afterSeal: answer.afterSeal,
+    failures: answer.failures.length,
+    notUnderstood: answer.notUnderstood,
+  };
+};
+
+const compare = (name, wanted, args, input) => {
+  const [found, expected] = [ours(args, input), theirs(args, input)];
+  check(name, found, expected);
+  check(`${name}: what is said at all`, found.outcome ?? found.code, wanted);
+};
+
+/** The ledger of the README, made by its own lines. */
+const makeLedger = async () => {
+  await symlink(giftproof, `${folder}/giftproof`);
+  await writeFile(`${folder}/passphrase`, 'for a test alone\n');
+  const [, walk] = /<!-- walk -->(.*)<!-- \/walk -->/s.exec(await readFile(README, 'utf8'));
+  const lines = [...walk.matchAll(/^```sh\n(.*?)^```/gms)].map(([, block]) => block);
+  const { status, output } = run('bash', ['-e', '-c', lines.join('')]);
+  const gift = /gift1[a-z0-9]{38}/.exec(output)?.[0];
+  if (status !== 0 || gift === undefined) throw new Error(`the README's lines fail: ${output}`);
+  return gift;
+};
+
+/** The checks of 17.4. A byte may break two things that one check looks at, in either order. */
+const CHECKS = [
+  ['proof-file/malformed', 'checkpoint/malformed', 'checkpoint/origin'],
+  ['entry/malformed', 'proof-file/entry-order', 'trust/genesis', 'trust/operator'],
+  ['proof-file/gift'],
+  ['proof-file/chain'],
+  ['proof-file/entry-extra', 'proof-file/entry-missing'],
+  ['proof-file/seal', 'proof-file/rows'],
+  ['proof-file/tree'],
+  ['checkpoint/signature', 'trust/policy', 'trust/checkpoint'],
+  ['proof-file/audit'],
+];
+
+const checkOf = (answer) => {
+  const number = CHECKS.findIndex((codes) => codes.includes(answer.code));
+  return number < 0 ? answer : { status: answer.status, check: number + 1 };
+};
+
+const text = (args, input) => run(process.execPath, [VERIFY, ...args], input);
+
+const checkAll = async () => {
+  const gift = await makeLedger();
+  const trust = ['--trust', 'office/wuhan.trust'];
+  const lookup = (id, file) => run(giftproof, ['lookup', id, '--proof', file]).status;
+
+  run(giftproof, ['seal']);
+  check('lookup', lookup(gift, 'gift.proof'), 0);
+  compare('a gift', 'verified', ['gift.proof', ...trust]);
+  const bytes = await readFile(`${folder}/gift.proof`);
+  compare('standard input', 'verified', ['-', ...trust], bytes);
+
+  const noGift = 'gift1j4ur57hd208jw4fwf87jcdctf79sszhtk8nmkq';
+  lookup(noGift, 'none.proof');
+  compare('no such gift', 'verified', ['none.proof', ...trust]);
+
+  const dispute = ['dispute', gift, '--claim', 'not-received', '--text', 'boxes were empty'];
+  const disputed = run(giftproof, [...dispute, '--key', 'hospital/first.key']);
+  check('a dispute', disputed.status, 0);
+  check('lookup', lookup(gift, 'later.proof'), 0);
+  compare('an entry after the seal', 'verified', ['later.proof', ...trust]);
+
+  // Another ledger's trust file; one that is none; files that are none.
+  const trusted = await readFile(`${folder}/office/wuhan.trust`, 'utf8');
+  const other = trusted.replace(/^genesis .*$/m, `genesis ${'ab'.repeat(32)}`);
+  await writeFile(`${folder}/other.trust`, other);
+  compare('another ledger', 'trust/genesis', ['gift.proof', '--trust', 'other.trust']);
+  await writeFile(`${folder}/no.trust`, 'nothing\n');
+  for (const args of [
+    ['gift.proof', '--trust', 'no.trust'],
+    ['gift.proof', '--trust', 'missing'],
+    ['missing', ...trust],
+  ]) {
+    check(`${args.join(' ')}: both`, text(args).status, 2);
+    check(`${args.join(' ')}: giftproof`, run(giftproof, ['verify', ...args]).status, 2);
+  }
+
+  // Changed files are refused by the same check.
+  const dice = new Dice(1);
+  for (let i = 0; i < CHANGES; i++) {
+    const at = dice.below(bytes.length);
+    const changed = Buffer.from(bytes);
+    changed[at] ^= 1 << dice.below(8);
+    await writeFile(`${folder}/changed.proof`, i % 6 === 5 ? bytes.subarray(0, at) : changed);
+    const [found, wanted] = [ours, theirs].map((verify) => verify(['changed.proof', ...trust]));
+    check(`byte ${at} is changed`, checkOf(found), checkOf(wanted));
+    check(`byte ${at} is changed: refused`, found.status, 1);
+  }
+
+  // The regulator's bundle.
+  run(giftproof, ['export', 'all.zip']);
+  const audit = run(giftproof, ['audit', 'all.zip', ...trust, '--json']);
+  const second = run(process.execPath, [VERIFY, 'all.zip', ...trust, '--json']);
+  const [a, b] = [JSON.parse(second.output), JSON.parse(audit.output)];
+  check('bundle', [second.status, a.outcome, a.size], [audit.status, b.outcome, b.size]);
+  check('bundle: clean', [second.status, a.outcome], [0, 'clean']);
+  check(
+    'bundle: differences',
+    Object.values(a.gifts).filter(({ differs }) => differs).length,
+    b.differences.with_differences,
+  );
+
+  // For people.
+  const { status, output } = text(['gift.proof', ...trust]);
+  check('text: exit code', status, 0);
+  const lines = output.split('\n');
+  check('text', lines.slice(0, 3), ['verified', 'received with differences', gift]);
+  check('text: the seal', /^complete: .* seal at entry \d+ \(.* UTC\)$/m.test(output), true);
+  check('text: nothing to verify', text(['gift.proof']).status, 2);
+};
+
+try {
+  await checkAll();
+} finally {
+  await rm(folder, { recursive: true });
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
