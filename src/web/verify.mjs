@@ -3564,21 +3564,21 @@ const flagsOf = (gift, state, day, witnessed) => {
   const flags = [
     ['late', late.length > 0, true],
     ['overdue', overdue.length > 0, true],
+    ['receipt-before-delivery', shipments.some(isBeforeDelivery), true],
     ['damaged', gift.sums.damaged > 0n, true],
     ['short', sums.short > 0n, true],
     ['rejected', gift.sums.rejected > 0n, true],
     ['surplus', gift.sums.surplus > 0n, false],
     ['on-hold', isHeld, true],
+    ['recorded-by-recipient-alone', sums.alone > 0n, true],
     ['changed-with-consent', changed('signed', 'standing', 'paper'), false],
     ['changed-without-consent', changed('none'), true],
     ['lowered', gift.lowered.length > 0, true],
     ['corrected', gift.corrections.length > 0, false],
     ['disputed', disputes.length > 0, disputes.some(({ closed }) => !closed)],
     ['recalled', recalled, true],
-    ['recorded-by-recipient-alone', sums.alone > 0n, true],
     ['key-compromised', records.some((record) => isCompromised(record, state)), true],
     ['unsupported-receipt', gift.unsupported.length > 0, true],
-    ['receipt-before-delivery', shipments.some(isBeforeDelivery), true],
     ['suspected-duplicate', gift.donation.restates !== '', true],
     ['donor-only-recorded', gift.donor.kind === 'recorded', false],
     ['slip-not-taken-over', gift.donor.kind === 'slip', false],
@@ -4456,7 +4456,7 @@ const checkProof = async (bytes, trust) => {
     asOf: dayText(day),
     seal: seal && { index: seal.index, recordedAt: momentText(seal.entry.recordedAt) },
     verdict: gift && verdicts[giftId(proof.gift)],
-    journey: journeyOf(entries, scope, moment),
+    journey: journeyOf(entries, scope, replay.state, gift, moment),
     afterSeal: seal ? entries.map(({ index }) => index).filter((index) => index > seal.index) : [],
     failures: replay.failures,
     unjudged: replay.unjudged,
@@ -4474,12 +4474,13 @@ const momentText = (ms) => {
 };
 
 /** What the donor sees: the gift's entries, what these correct, and deliveries of its shipments. */
-const journeyOf = (entries, scope, moment) => {
+const journeyOf = (entries, scope, state, gift, moment) => {
+  const shipments = gift ? shipmentsOf(gift, state) : new Map();
   const mine = entries.filter(({ touched }) => touched.includes(scope.gift));
   const corrected = new Set(mine.map(({ event }) => Number(event?.statement?.targetIndex)));
-  const isDelivery = ({ event, touched }) =>
+  const isDelivery = ({ event }) =>
     event?.name === 'delivery' &&
-    touched.some((subject) => scope.subjects.get(subject) === 'shipment');
+    shipments.has(state.shipments.get(shipmentKey(event.statement.shipment)));
   return entries
     .filter((each) => mine.includes(each) || corrected.has(each.index) || isDelivery(each))
     .map(({ index, entry, event, failure }) => ({

@@ -10,6 +10,7 @@ import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { checkOf, oursOf, theirsOf } from './answers.mjs';
 import { Dice } from './story.mjs';
 
 const VERIFY = fileURLToPath(new URL('../../src/web/verify.mjs', import.meta.url));
@@ -56,58 +57,21 @@ const placeText = (place) => {
   throw new Error(`a place that the README's gift does not come to: ${kind}`);
 };
 
-const utc = (ms) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
-
-/** What giftproof says of a proof file. */
+/** What giftproof says of a proof file: exit code and answer, and where the gift is. */
 const theirs = (args, input) => {
   const { status, output } = run(giftproof, ['verify', ...args, '--json'], input);
   const answer = JSON.parse(output);
-  if (answer.error) return { status, code: answer.error.code };
-  const { verdict, seal, checkpoint } = answer;
-  return {
-    status,
-    outcome: answer.outcome,
-    gift: answer.gift,
-    exists: answer.exists,
-    level: answer.level,
-    headline: verdict?.headline,
-    where: verdict?.holdings.map(({ place, quantity }) => [placeText(place), quantity]).sort(),
-    flags: verdict?.flags.map(({ flag }) => flag),
-    asOf: verdict?.as_of.day,
-    journey: answer.journey.map(({ index, statement }) => [index, statement.kind]),
-    seal: seal && [seal.index, utc(seal.recorded_at_unix_ms)],
-    ledger: [checkpoint.origin, checkpoint.size],
-    witnesses: answer.witnesses.length,
-    afterSeal: answer.after_seal,
-    failures: answer.failures.length,
-    notUnderstood: answer.not_understood,
-  };
+  const holdings = answer.verdict?.holdings;
+  const where = holdings?.map(({ place, quantity }) => [placeText(place), quantity]).sort();
+  return { status, ...theirsOf(answer), where };
 };
 
-/** What verify.mjs says, in the same form. */
+/** What verify.mjs says. */
 const ours = (args, input) => {
   const { status, output } = run(process.execPath, [VERIFY, ...args, '--json'], input);
   const answer = JSON.parse(output);
-  if (answer.level === undefined) return { status, code: answer.code };
-  const { verdict, seal } = answer;
-  return {
-    status,
-    outcome: answer.outcome,
-    gift: answer.gift,
-    exists: answer.about === 'gift',
-    level: answer.level,
-    headline: verdict?.headline,
-    where: verdict ? Object.entries(verdict.where).sort() : undefined,
-    flags: verdict?.flags,
-    asOf: verdict ? answer.asOf : undefined,
-    journey: answer.journey.map(({ index, name }) => [index, name]),
-    seal: seal && [seal.index, seal.recordedAt],
-    ledger: [answer.origin, answer.size],
-    witnesses: answer.witnesses.length,
-    afterSeal: answer.afterSeal,
-    failures: answer.failures.length,
-    notUnderstood: answer.notUnderstood,
-  };
+  const where = answer.verdict ? Object.entries(answer.verdict.where).sort() : undefined;
+  return { status, ...oursOf(answer), where };
 };
 
 const compare = (name, wanted, args, input) => {
@@ -126,24 +90,6 @@ const makeLedger = async () => {
   const gift = /gift1[a-z0-9]{38}/.exec(output)?.[0];
   if (status !== 0 || gift === undefined) throw new Error(`the README's lines fail: ${output}`);
   return gift;
-};
-
-/** The checks of 17.4. A byte may break two things that one check looks at, in either order. */
-const CHECKS = [
-  ['proof-file/malformed', 'checkpoint/malformed', 'checkpoint/origin'],
-  ['entry/malformed', 'proof-file/entry-order', 'trust/genesis', 'trust/operator'],
-  ['proof-file/gift'],
-  ['proof-file/chain'],
-  ['proof-file/entry-extra', 'proof-file/entry-missing'],
-  ['proof-file/seal', 'proof-file/rows'],
-  ['proof-file/tree'],
-  ['checkpoint/signature', 'trust/policy', 'trust/checkpoint'],
-  ['proof-file/audit'],
-];
-
-const checkOf = (answer) => {
-  const number = CHECKS.findIndex((codes) => codes.includes(answer.code));
-  return number < 0 ? answer : { status: answer.status, check: number + 1 };
 };
 
 const text = (args, input) => run(process.execPath, [VERIFY, ...args], input);

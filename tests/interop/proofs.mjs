@@ -1,12 +1,21 @@
 // Proof files of random logs: verify.mjs must accept each that prover.mjs writes, derive the same
-// verdict as from the whole log, and accept none that was changed.
+// verdict as from the whole log, and accept none that was changed. Given a giftproof, its answers
+// are the same, and it refuses changed files by the same check.
 //
-//   node tests/interop/proofs.mjs [COUNT [SEED]]
+//   node tests/interop/proofs.mjs [COUNT [SEED [GIFTPROOF]]]
 
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PartReplay, auditFiles, prepare, scopeOf, verifyProof } from '../../src/web/verify.mjs';
+import { checkOf, oursOf, theirsOf } from './answers.mjs';
 import { filesOf } from './lay-out.mjs';
 import { prove, rowsProof } from './prover.mjs';
 import { Dice, Story } from './story.mjs';
+
+/** How many changes to each proof are shown to giftproof too. */
+const COMPARED = 6;
 
 const SORTS = ['party', 'gift', 'lot', 'shipment', 'statement'];
 
@@ -90,7 +99,21 @@ const changes = function* (bytes, dice) {
   yield Buffer.concat([bytes, Buffer.from([0])]);
 };
 
-const [count = '10', seed = '1'] = process.argv.slice(2);
+const [count = '10', seed = '1', giftproof] = process.argv.slice(2);
+const folder = await mkdtemp(join(tmpdir(), 'proofs-'));
+
+/** What giftproof says of a proof file must be what verify.mjs said. */
+const compare = async (name, bytes, trust, answer) => {
+  if (giftproof === undefined) return;
+  await writeFile(`${folder}/proof`, bytes);
+  await writeFile(`${folder}/trust`, trust);
+  const args = ['verify', `${folder}/proof`, '--trust', `${folder}/trust`, '--json'];
+  const { stdout, error } = spawnSync(giftproof, args);
+  if (error) throw error;
+  const [found, wanted] = [oursOf(answer), theirsOf(JSON.parse(stdout))].map(checkOf);
+  check(`${name}, by both`, found, wanted);
+};
+
 for (let i = 0; i < Number(count); i++) {
   const story = new Story(Number(seed) + i, true);
   await story.write();
@@ -126,8 +149,14 @@ for (let i = 0; i < Number(count); i++) {
           flags: timeless(flags),
         }),
       );
-      for (const changed of changes(bytes, dice)) {
-        const { outcome, level } = await verifyProof(changed, vector.trust);
+      await compare(name, bytes, vector.trust, answer);
+      for (const [number, changed] of [...changes(bytes, dice)].entries()) {
+        const refused = await verifyProof(changed, vector.trust);
+        const { outcome, level } = refused;
+        // By its first line giftproof knows what a file is.
+        if (number < COMPARED && changed.subarray(0, 19).equals(bytes.subarray(0, 19))) {
+          await compare(`${name}, change ${number}`, changed, vector.trust, refused);
+        }
         check(
           `${name}: a change is ${outcome}`,
           level === undefined && outcome !== 'verified',
@@ -138,8 +167,11 @@ for (let i = 0; i < Number(count); i++) {
   }
   if (seal === null) continue;
   const bytes = await proofOf(story, vector, 'absence', '11'.repeat(20), seal);
-  const { outcome, level, about } = await verifyProof(bytes, vector.trust);
+  const answer = await verifyProof(bytes, vector.trust);
+  await compare(`seed ${Number(seed) + i}, no such gift`, bytes, vector.trust, answer);
+  const { outcome, level, about } = answer;
   check('no such gift', [outcome, level, about], ['verified', 'complete', 'absence']);
 }
+await rm(folder, { recursive: true });
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
