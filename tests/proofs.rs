@@ -1,5 +1,6 @@
 //! Proof files: what they prove is what the whole log says, and what is hidden from them shows.
 
+mod attacks;
 mod cases;
 mod hiding;
 mod vectors;

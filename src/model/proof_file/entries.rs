@@ -102,33 +102,40 @@ impl Entries {
         &self,
         subjects: &BTreeSet<Subject>,
     ) -> Result<BTreeMap<Subject, Chain>, ProofFault> {
-        let mut chains = BTreeMap::new();
-        let touched: BTreeMap<EntryIndex, BTreeSet<SubjectHash>> =
-            self.parts.iter().filter_map(|(at, part)| Some((*at, self.touched(part)?))).collect();
-        for subject in subjects {
-            let hash = subject.hash();
-            let mut chain = Chain::new();
-            for (index, part) in &self.parts {
-                let broken = || ProofFault::at("proof-file/chain", *index);
-                let link = part.header.links.find(hash);
-                // What an earlier correction brought in may be touched, too.
-                let is_correction = matches!(part.statement(), Some(Statement::Correction(_)));
-                match touched.get(index).map(|touched| touched.contains(&hash)) {
-                    Some(true) if link.is_none() => return Err(broken()),
-                    Some(false) if link.is_some() && !is_correction => return Err(broken()),
-                    _ => {}
-                }
-                let Some(link) = link else { continue };
+        let mut chains: BTreeMap<Subject, Chain> =
+            subjects.iter().map(|subject| (subject.clone(), Chain::new())).collect();
+        let by_hash: BTreeMap<SubjectHash, &Subject> =
+            subjects.iter().map(|subject| (subject.hash(), subject)).collect();
+        // Where each first breaks. Once through the entries: either may be very many.
+        let mut broken: BTreeMap<&Subject, EntryIndex> = BTreeMap::new();
+        for (index, part) in &self.parts {
+            let touched = self.touched(part);
+            // What an earlier correction brought in may be touched, too.
+            let is_correction = matches!(part.statement(), Some(Statement::Correction(_)));
+            let mut linked = BTreeSet::new();
+            for link in &*part.header.links {
+                linked.insert(link.subject);
+                let Some(subject) = by_hash.get(&link.subject) else { continue };
+                let chain = chains.get_mut(subject).expect("every subject has a chain");
                 let last = chain.last();
                 let number = last.map_or(0, |(number, _)| *number) + 1;
-                if link.number != number || link.previous != last.map(|(_, place)| *place) {
-                    return Err(broken());
+                let follows =
+                    link.number == number && link.previous == last.map(|(_, place)| *place);
+                let of_it = touched.as_ref().is_none_or(|all| all.contains(&link.subject));
+                if !follows || !(of_it || is_correction) {
+                    broken.entry(subject).or_insert(*index);
                 }
                 chain.push((number, Place { index: *index, leaf: self.leaves[index] }));
             }
-            chains.insert(subject.clone(), chain);
+            let unlinked = touched.iter().flatten().filter(|hash| !linked.contains(hash));
+            for subject in unlinked.filter_map(|hash| by_hash.get(hash)) {
+                broken.entry(subject).or_insert(*index);
+            }
         }
-        Ok(chains)
+        match broken.first_key_value() {
+            Some((_, index)) => Err(ProofFault::at("proof-file/chain", *index)),
+            None => Ok(chains),
+        }
     }
 
     /// What an entry touches, as far as it says so itself; none if it cannot be understood.
@@ -153,9 +160,11 @@ impl Entries {
     ) -> Result<(), ProofFault> {
         let places = chains.values().flatten().map(|(_, place)| place.index);
         let mut belong: BTreeSet<EntryIndex> = places.chain(seal).collect();
-        for further in further(about, &self.parts) {
+        let further = further(about, &self.parts);
+        let events = if further.is_empty() { BTreeMap::new() } else { self.events() };
+        for further in further {
             match further {
-                Further::Order(order) => belong.extend(self.index_of(&order)),
+                Further::Order(order) => belong.extend(events.get(&order)),
                 Further::Target(index) => {
                     belong.insert(index);
                 }
@@ -170,9 +179,11 @@ impl Entries {
         }
     }
 
-    fn index_of(&self, event: &EventHash) -> Option<EntryIndex> {
-        let is_it = |part: &Part| part.event.as_ref().is_ok_and(|known| known.hash == *event);
-        self.parts.iter().find(|(_, part)| is_it(part)).map(|(index, _)| *index)
+    /// Where each event first stands.
+    fn events(&self) -> BTreeMap<EventHash, EntryIndex> {
+        let known =
+            |(index, part): (&EntryIndex, &Part)| Some((part.event.as_ref().ok()?.hash, *index));
+        self.parts.iter().rev().filter_map(known).collect()
     }
 
     /// Step 6: the seal, and a row or the absence of every subject under it.
@@ -248,12 +259,14 @@ impl Entries {
         subjects: &BTreeSet<Subject>,
         seal: EntryIndex,
     ) -> BTreeSet<EntryIndex> {
-        let newest = |subject: &Subject| {
-            let hash = subject.hash();
-            let mut before = self.parts.range(..seal).rev();
-            before.find(|(_, part)| part.links(&hash)).map(|(index, _)| *index)
-        };
-        subjects.iter().filter_map(newest).collect()
+        let asked: BTreeSet<SubjectHash> = subjects.iter().map(Subject::hash).collect();
+        let before = self.parts.range(..seal);
+        let links =
+            before.flat_map(|(index, part)| part.header.links.iter().map(|l| (l.subject, *index)));
+        // Of each subject the last one stays.
+        let newest: BTreeMap<SubjectHash, EntryIndex> =
+            links.filter(|(subject, _)| asked.contains(subject)).collect();
+        newest.into_values().collect()
     }
 
     /// The entries whose place in the tree is shown: the seal, the gift's newest, and those that
@@ -267,8 +280,11 @@ impl Entries {
         let own = own(about).hash();
         let newest = self.parts.iter().rev().find(|(_, part)| part.links(&own));
         let newest = newest.map(|(index, _)| *index);
-        let links = self.parts.values().flat_map(|part| part.header.links.iter());
-        let places = links.filter_map(|link| link.previous);
+        let places = self.parts.iter().flat_map(|(index, part)| {
+            let places = part.header.links.iter().filter_map(|link| link.previous);
+            // An entry is named by what came after it.
+            places.filter(|place| place.index < *index)
+        });
         let known = places.filter(|place| self.leaves.get(&place.index) == Some(&place.leaf));
         let named: BTreeSet<EntryIndex> = known.map(|place| place.index).collect();
         let is_shown = |index: &EntryIndex| {

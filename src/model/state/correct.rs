@@ -8,7 +8,7 @@
 //! rewrite alone what its carrier has signed for. In place of a slip's key signs whoever took the
 //! gift over.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::gift::{Books, Fact, Gift, Lowered};
 use super::{History, Recorded, State, fact};
@@ -294,6 +294,9 @@ impl State {
         let look = |index: EntryIndex| {
             if index == entry.index { Some(entry.clone()) } else { history.event(index) }
         };
+        // The latest stays of several.
+        let corrected_by: BTreeMap<EntryIndex, EntryIndex> =
+            told.corrected.iter().copied().collect();
         let mut again: Option<Gift> = None;
         for index in &told.entries {
             let rests = || Violation::new(Code::CorrectionRests, (), *index);
@@ -313,8 +316,7 @@ impl State {
                 }
             };
             let statement = new.as_ref().unwrap_or(original);
-            let by = told.corrected.iter().rev().find(|(target, _)| target == index);
-            let by = by.and_then(|(_, by)| look(*by));
+            let by = corrected_by.get(index).and_then(|by| look(*by));
             let fact = Fact { correction: by.as_ref(), ..fact(&recorded, statement) };
             let books = Books {
                 parties: &self.parties,

@@ -1,0 +1,196 @@
+//! What a dishonest party of the ledger would like a donor's verifier to say, and what is said.
+
+use giftproof::model::encoding::{Blob, List};
+
+use super::*;
+
+/// Puts a statement in the place of an earlier one of red-cross, or voids it.
+fn correct(world: &mut World, target: EventHash, new: Option<Statement>, by: Capacity, who: &str) {
+    let target_index = world.state.index_of(&target).unwrap();
+    let kind = world.log.entries[target_index as usize].event.frame.kind;
+    let replacement = Blob::new(new.map_or(Vec::new(), |new| new.to_bytes())).unwrap();
+    let correction = Correction { target_index, target, target_kind: kind, replacement };
+    world.accept(world.draft(correction, &[(by, who)]));
+}
+
+fn carried(gifts: &[EventHash], quantity: u64) -> Statement {
+    let mut goods: Vec<_> =
+        gifts.iter().map(|gift| (*gift, 1, Some("hospital-a"), quantity)).collect();
+    goods.sort();
+    let id = shipment("red-cross", "S-9");
+    dispatch(id, "hospital-a", Purpose::Issue, portions(&goods)).into()
+}
+
+fn arrived(gifts: &[EventHash], quantity: u64) -> Statement {
+    let mut gifts = gifts.to_vec();
+    gifts.sort();
+    let came =
+        |gift: &EventHash| arrival(goods(*gift, 1, Some("hospital-a")), [quantity - 1, 0, 1, 0, 0]);
+    receipt(shipment("red-cross", "S-9"), false, gifts.iter().map(came).collect()).into()
+}
+
+/// Claim 2: what holds of an entry that corrections have moved from gift to gift is the same for
+/// each of them, also for one whose last correction is not the entry's last.
+#[test]
+fn corrections_that_bring_gifts_in_and_out_hide_nothing() {
+    let mut world = World::new();
+    let [a, b, c] = [(); 3].map(|()| given(&mut world));
+    let held = (Capacity::Holder, "red-cross");
+    let sent = world.accept(world.draft(carried(&[a], 100), &[held]));
+    let steps = [
+        Some(carried(&[a, b], 100)),
+        Some(carried(&[a, c], 100)),
+        None,
+        Some(carried(&[b], 50)),
+        Some(carried(&[a], 70)),
+        Some(carried(&[a, b, c], 60)),
+    ];
+    for step in steps {
+        correct(&mut world, sent, step, Capacity::Holder, "red-cross");
+        seal(&mut world);
+        agree(&world);
+    }
+    let claim = Delivery {
+        shipment: shipment("red-cross", "S-9"),
+        place: text("gate 3"),
+        waybill: text(""),
+        time: text(""),
+    };
+    let delivery = world.accept(world.draft(claim.clone(), &[held]));
+    let came = world.accept(world.draft(arrived(&[a], 60), &[(Capacity::Taker, "hospital-a")]));
+    for gifts in [&[a, b][..], &[c], &[b, c]] {
+        let new = Some(arrived(gifts, 60));
+        correct(&mut world, came, new, Capacity::Taker, "hospital-a");
+        correct(&mut world, delivery, None, Capacity::Holder, "red-cross");
+        seal(&mut world);
+        agree(&world);
+        correct(&mut world, delivery, Some(claim.clone().into()), Capacity::Holder, "red-cross");
+        seal(&mut world);
+        agree(&world);
+    }
+}
+
+/// The log as it is told, and the tree as it is.
+struct Lying<'a> {
+    told: &'a World,
+    tree: Vec<LeafHash>,
+}
+
+impl ProofSource for Lying<'_> {
+    type Error = std::convert::Infallible;
+
+    fn entry(&self, index: EntryIndex) -> Result<Vec<u8>, Self::Error> {
+        Source(self.told).entry(index)
+    }
+
+    fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, Self::Error> {
+        shown_proof(indexes, size, &Definition(self.tree.clone()))
+    }
+}
+
+impl Lying<'_> {
+    fn prove(&self, gift: EventHash) -> ProofFile {
+        let checkpoint = Checkpoint {
+            origin: Origin::parse(ORIGIN).unwrap(),
+            size: self.tree.len() as u64,
+            root: mth(&self.tree),
+        };
+        let checkpoint = checkpoint.sign(&note_key("operator"));
+        let audits = Vec::new();
+        let maker = Maker {
+            state: &self.told.state,
+            source: self,
+            checkpoint: &checkpoint,
+            sealed: true,
+            audits,
+        };
+        maker.make(About::Gift(gift)).unwrap()
+    }
+}
+
+/// Spec section 17.6: an entry that only a link or a row names may stand in the tree as another.
+/// No second entry can be put in its place, and an audit finds it; a proof alone does not.
+#[test]
+fn what_only_a_link_names_is_in_the_log_on_the_operators_word() {
+    let (mut world, gift) = journey();
+    seal(&mut world);
+    let honest = Source(&world).leaves();
+    let of_gift = &world.state.gifts[&gift].entries;
+    let (dispatch, receipt) = (of_gift[1] as usize, of_gift[2] as usize);
+
+    let mut tree = honest.clone();
+    tree[dispatch] = honest[0];
+    let lying = Lying { told: &world, tree };
+    assert_eq!(check(&world, &lying.prove(gift)).level(), Level::Complete);
+    // The audit: the entry after names another leaf than the one that is there.
+    let next = &world.log.entries[dispatch + 1].header.previous;
+    assert_ne!(*next, lying.tree[dispatch]);
+
+    // What nothing names, the gift's newest, and the seal are in the tree themselves.
+    for shown in [receipt, honest.len() - 1] {
+        let mut tree = honest.clone();
+        tree[shown] = honest[0];
+        let lying = Lying { told: &world, tree };
+        let fault = lying.prove(gift).check(&trust(&world)).unwrap_err();
+        assert_eq!(fault.code, "proof-file/tree");
+    }
+}
+
+/// Spec section 15.2: whoever is enrolled may speak of a shipment, and the proofs of all that it
+/// carried grow by that; the verdict does not change.
+#[test]
+fn strangers_lengthen_a_proof_but_change_nothing() {
+    let (mut world, gift) = journey();
+    let before =
+        Verdict::of(&world.state, &world.state.gifts[&gift], AsOf::last_entry(&world.state));
+    let said = Attestation {
+        evidence: EvidenceKind::Other,
+        text: text("seen at the gate"),
+        url: text(""),
+        from: None,
+        until: None,
+        held_by: None,
+        recipient_name: text(""),
+        shipment: Some(shipment("red-cross", "S-1")),
+        goods: List::default(),
+        listed: List::default(),
+    };
+    for _ in 0..20 {
+        world.accept(world.draft(said.clone(), &[(Capacity::Speaker, "mask-maker")]));
+    }
+    seal(&mut world);
+    agree(&world);
+    let proof = prove(&world, About::Gift(gift));
+    assert_eq!(proof.entries.len(), 8 + 20);
+    let proven = check(&world, &proof);
+    let as_of = AsOf::last_entry(&world.state);
+    assert_eq!(Verdict::of(&proven.state, proven.gift().unwrap(), as_of).headline, before.headline);
+}
+
+/// Claim 3: a seal from before the gift says of its own time only.
+#[test]
+fn that_there_was_no_gift_is_said_as_of_the_seal() {
+    let (mut world, mut empty) = (World::new(), World::new());
+    [&mut world, &mut empty].map(seal);
+    let gift = given(&mut world);
+    let id = GiftId::from(&gift);
+    let proof = prove(&empty, About::NoGift(id));
+    let proven = check(&world, &proof);
+    assert!(proven.seal.unwrap().index < world.state.gifts[&gift].entries[0]);
+
+    // The same said under the newest checkpoint, with that seal or a newer one.
+    let leaves = Source(&world).leaves();
+    let lying = Lying { told: &empty, tree: leaves.clone() };
+    let newest = Source(&world).checkpoint("operator");
+    let all: Vec<EntryIndex> = vec![proven.seal.unwrap().index];
+    let tree = lying.shown(&all, leaves.len() as u64).unwrap();
+    let later = ProofFile { checkpoint: newest, tree, ..proof };
+    assert_eq!(check(&world, &later).seal.unwrap().index, proven.seal.unwrap().index);
+    seal(&mut world);
+    let denied = ProofFile { about: About::NoGift(id), ..prove(&world, About::NoGift(strange())) };
+    assert_eq!(denied.check(&trust(&world)).unwrap_err().code, "proof-file/rows");
+}
+
+fn strange() -> GiftId {
+    GiftId::from(&EventHash::from_bytes([7; 32]))
+}
