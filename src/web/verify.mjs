@@ -4726,7 +4726,9 @@ const checkPlace = async (proof, scope, entries, chains, seal, checkpoint) => {
   const named = new Set();
   const name = ({ index, leaf }) => named.add(`${index} ${leaf}`);
   for (const { entry } of entries) {
-    for (const { previous } of entry?.links ?? []) if (previous) name(previous);
+    // An entry is named by what came after it.
+    const earlier = ({ previous }) => previous && previous.index < entry.index;
+    for (const { previous } of (entry?.links ?? []).filter(earlier)) name(previous);
   }
   if (seal) {
     for (const chain of chains.values()) {

@@ -1,6 +1,7 @@
 //! What a dishonest party of the ledger would like a donor's verifier to say, and what is said.
 
 use giftproof::model::encoding::{Blob, List};
+use giftproof::model::state::{Gift, State};
 
 use super::*;
 
@@ -171,7 +172,8 @@ fn strangers_lengthen_a_proof_but_change_nothing() {
 #[test]
 fn that_there_was_no_gift_is_said_as_of_the_seal() {
     let (mut world, mut empty) = (World::new(), World::new());
-    [&mut world, &mut empty].map(seal);
+    seal(&mut world);
+    seal(&mut empty);
     let gift = given(&mut world);
     let id = GiftId::from(&gift);
     let proof = prove(&empty, About::NoGift(id));
@@ -193,4 +195,35 @@ fn that_there_was_no_gift_is_said_as_of_the_seal() {
 
 fn strange() -> GiftId {
     GiftId::from(&EventHash::from_bytes([7; 32]))
+}
+
+/// Claim 1: under an old seal, a recall looks lifted that was made again. The lifting is not about
+/// the gift itself, and is named all the same as newer than the seal.
+#[test]
+fn what_lifts_a_recall_after_the_seal_is_named() {
+    let (mut world, gift) = journey();
+    let recall = Recall {
+        item: text("N95 mask"),
+        lot: text("L-77"),
+        number: text("R-1"),
+        text: text("they leak"),
+    };
+    let maker = [(Capacity::Speaker, "mask-maker")];
+    let recalled = world.accept(world.draft(recall.clone(), &maker));
+    seal(&mut world);
+    let lifted = RecallLifted { recall: recalled, item: text("N95 mask"), lot: text("L-77") };
+    world.accept(world.draft(lifted, &maker));
+    let lifting = world.state.size - 1;
+    let proof = prove(&world, About::Gift(gift));
+    world.accept(world.draft(recall, &maker));
+
+    let recalled = |state: &State, gift: &Gift| {
+        let verdict = Verdict::of(state, gift, AsOf::last_entry(&world.state));
+        verdict.flags.iter().any(|flag| flag.word() == "recalled")
+    };
+    assert!(recalled(&world.state, &world.state.gifts[&gift]));
+    let proven = check(&world, &proof);
+    assert_eq!(proven.level(), Level::Complete);
+    assert!(!recalled(&proven.state, proven.gift().unwrap()));
+    assert_eq!(proven.after_seal, [lifting]);
 }

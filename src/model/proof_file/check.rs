@@ -108,7 +108,8 @@ pub struct Proven {
     pub failures: Vec<(EntryIndex, Violation)>,
     /// Entries of a kind that this build does not know.
     pub not_understood: Vec<EntryIndex>,
-    /// Entries about the gift that the seal does not cover: included, not complete.
+    /// Entries that the seal does not cover: included, not complete. The verdict rests on them,
+    /// too, also where they are not about the gift itself: they may lift a recall.
     pub after_seal: Vec<EntryIndex>,
     /// As of when a verdict is given.
     pub as_of: AsOf,
@@ -183,14 +184,12 @@ impl ProofFile {
         self.check_tree(&file, &rows)?;
         let (cosigned, as_of) = self.check_checkpoint(trust, &replayed.state)?;
         let audited = super::audits::check(&self.audits, &self.checkpoint, trust)?;
-        let own = own(&self.about).hash();
         let seal = self.seal.map(|index| {
             let recorded_at = file.parts[&index].header.recorded_at;
             Sealed { index, recorded_at }
         });
-        let of_gift = file.parts.iter().filter(|(_, part)| part.links(&own));
-        let later = of_gift.filter(|(index, _)| self.seal.is_some_and(|seal| **index > seal));
-        let after_seal = later.map(|(index, _)| *index).collect();
+        let after_seal = |index: &&EntryIndex| self.seal.is_some_and(|seal| **index > seal);
+        let after_seal = file.parts.keys().filter(after_seal).copied().collect();
         let Replayed { state, failures, not_understood } = replayed;
         Ok(Proven {
             about: self.about,
