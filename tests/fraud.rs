@@ -22,6 +22,8 @@ use crate::util::*;
 mod commands;
 mod seals;
 
+pub use seals::{lodged_samples, story};
+
 /// The entries of the cast's enrolment: more than eight.
 fn honest() -> Forge {
     Forge::of(&World::new())
@@ -79,6 +81,18 @@ fn trees(older: &[Vec<u8>], newer: &[Vec<u8>]) -> Fraud {
 fn entries(index: usize, older: &[Vec<u8>], newer: &[Vec<u8>]) -> Fraud {
     let side = |entries: &[Vec<u8>]| Box::new((head(entries), shown(entries, index)));
     Fraud::Entries { index: index as u64, older: side(older), newer: side(newer) }
+}
+
+/// A proof of every deed, all against the operator of one ledger.
+pub fn samples() -> Vec<(&'static str, Fraud)> {
+    let log = honest().entries();
+    let forked = fork(&honest(), 3).entries();
+    let mut samples = vec![
+        ("two-trees", trees(&log[..5], &forked)),
+        ("two-entries", entries(4, &log[..6], &forked)),
+    ];
+    samples.extend(seals::samples());
+    samples
 }
 
 /// The code with which a proof is refused. What is refused is refused as bytes too.

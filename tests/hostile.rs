@@ -5,6 +5,9 @@
 //! made of them is refused under a code of ledger-spec.md, or says what a seed says, and by nobody
 //! who did not sign that. To add a format: a folder of seeds, and a line in [`FORMATS`].
 
+mod binary;
+mod walk;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +16,17 @@ use std::sync::LazyLock;
 
 use ed25519_dalek::SigningKey;
 use giftproof::model::audited::SignedStatement;
-use giftproof::model::checkpoint::SignedCheckpoint;
+use giftproof::model::checkpoint::{Origin, SignedCheckpoint};
 use giftproof::model::hash::leaf_hash;
+use giftproof::model::key::SecretKey;
 use giftproof::model::note::{KeyKind, KeyName, Note, VerifierKey};
 use giftproof::model::policy::Policy;
 use giftproof::model::tlog_proof::TlogProof;
 use giftproof::model::trust::TrustFile;
+use giftproof::witness::{OpenError, TrustedLogs, Witness};
 
 use crate::tlog_proof::{LOG, WITNESS, witnessed};
+use crate::witness::{NOW, Shared};
 
 /// What an accepted file says, in a spelling that is the same wherever the meaning is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +55,8 @@ pub const FORMATS: &[Format] = &[
     Format { name: "tlog-proof", protected: true, read: read_tlog_proof },
     Format { name: "trust", protected: false, read: read_trust },
     Format { name: "vkey", protected: true, read: read_vkey },
+    Format { name: "witness-note", protected: true, read: read_witness_note },
+    Format { name: "witness-request", protected: true, read: read_witness_request },
 ];
 
 static LOG_KEY: LazyLock<VerifierKey> = LazyLock::new(|| VerifierKey::parse(LOG).unwrap());
@@ -114,6 +122,41 @@ fn read_vkey(_: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
     let key = VerifierKey::parse(text).map_err(|error| error.code())?;
     assert_eq!(key.to_string(), text, "a second spelling");
     Ok(says(key))
+}
+
+/// The witness of the cosigned seeds, with this note kept as its newest.
+fn witness(note: &[u8]) -> (Result<Witness<Shared>, OpenError>, Shared) {
+    let shelf = Shared::default();
+    let origin = Origin::parse(LOG_KEY.name().as_str()).unwrap();
+    shelf.0.notes.lock().unwrap().insert(origin, String::from_utf8_lossy(note).into_owned());
+    let mut logs = TrustedLogs::default();
+    logs.add(LOG_KEY.clone()).unwrap();
+    let key = SecretKey::from_seed(&std::array::from_fn(|i| 0x20 + i as u8));
+    let name = WITNESS_KEY.name().clone();
+    (Witness::open(shelf.clone(), name, &key, logs, 1000), shelf)
+}
+
+/// What a witness has kept under the log's name.
+fn kept(shelf: &Shared) -> Reading {
+    let notes = shelf.0.notes.lock().unwrap();
+    let note = notes.values().next().unwrap();
+    says(SignedCheckpoint::parse(note.as_bytes()).unwrap().checkpoint())
+}
+
+/// A note that a witness has kept, when it starts again.
+fn read_witness_note(_: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
+    let (witness, shelf) = witness(bytes);
+    witness.map_err(|error| error.code())?;
+    Ok(kept(&shelf))
+}
+
+/// What a witness cosigns that has cosigned five entries.
+fn read_witness_request(_: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
+    static FIVE: LazyLock<Vec<u8>> =
+        LazyLock::new(|| fs::read(seed_folder("witness-note").join("five")).unwrap());
+    let (witness, shelf) = witness(&FIVE);
+    let answer = witness.unwrap().add_checkpoint(bytes, NOW);
+    if answer.status() == 200 { Ok(kept(&shelf)) } else { Err(answer.code()) }
 }
 
 // What is made of a seed.
@@ -217,9 +260,12 @@ fn reordered<'a>(seed: &'a [u8], others: &'a [Vec<u8>]) -> impl Iterator<Item = 
     swapped.chain(spliced)
 }
 
+fn seed_folder(format: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/seeds").join(format)
+}
+
 fn seeds(format: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/seeds").join(format);
-    let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap());
+    let files = fs::read_dir(seed_folder(format)).unwrap().map(|file| file.unwrap());
     let mut seeds: Vec<_> = files
         .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()))
         .collect();
@@ -228,59 +274,88 @@ fn seeds(format: &str) -> Vec<(String, Vec<u8>)> {
     seeds
 }
 
+/// The seeds of a format, and what each says.
+struct Trial<'a> {
+    format: &'a Format,
+    good: Vec<Reading>,
+    codes: &'a BTreeSet<&'a str>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(format: &'a Format, seeds: &[(String, Vec<u8>)], codes: &'a BTreeSet<&'a str>) -> Self {
+        let read = |(name, bytes): &(String, Vec<u8>)| match (format.read)(name, bytes) {
+            Ok(reading) => reading,
+            Err(code) => panic!("{}/{name} is no seed: {code}", format.name),
+        };
+        Self { format, good: seeds.iter().map(read).collect(), codes }
+    }
+
+    /// Tries what is made of a seed. Nearly all is refused, or the seed protects nothing.
+    fn hold(&self, name: &str, seed: &[u8], mutants: impl Iterator<Item = Mutant>) {
+        let (mut refused, mut tried) = (0u64, 0u64);
+        for (what, bytes) in mutants.filter(|(_, bytes)| bytes != seed) {
+            tried += 1;
+            let what = format!("{}/{name}, {what}", self.format.name);
+            refused += u64::from(self.judge(name, &bytes, &what).is_none());
+        }
+        assert!(tried > 100 && refused * 2 > tried, "{name}: {refused} of {tried}");
+    }
+
+    /// What a changed file says, if anything.
+    fn judge(&self, name: &str, bytes: &[u8], what: &str) -> Option<()> {
+        let read = catch_unwind(AssertUnwindSafe(|| (self.format.read)(name, bytes)));
+        let reading = match read.unwrap_or_else(|_| panic!("{what}: panicked")) {
+            Err(code) => {
+                assert!(self.codes.contains(code), "{what}: {code}");
+                return None;
+            }
+            Ok(reading) => reading,
+        };
+        if self.format.protected {
+            let good: Vec<_> = self.good.iter().filter(|good| good.says == reading.says).collect();
+            assert!(!good.is_empty(), "{what}: accepted with another meaning: {reading:?}");
+            let signed = |by| good.iter().any(|good| good.by.contains(by));
+            assert!(reading.by.iter().all(signed), "{what}: {:?}", reading.by);
+        } else if !reading.says.is_empty() {
+            let again = (self.format.read)(name, reading.says.as_bytes());
+            assert_eq!(again.as_ref(), Ok(&reading), "{what}");
+        }
+        Some(())
+    }
+}
+
 /// Tries everything that is made of a format's seeds.
 fn try_format(format: &Format, codes: &BTreeSet<&str>) {
     let seeds = seeds(format.name);
-    let good: Vec<Reading> = seeds
-        .iter()
-        .map(|(name, bytes)| match (format.read)(name, bytes) {
-            Ok(reading) => reading,
-            Err(code) => panic!("{}/{name} is no seed: {code}", format.name),
-        })
-        .collect();
+    let trial = Trial::new(format, &seeds, codes);
     let others: Vec<Vec<u8>> = seeds.iter().map(|(_, bytes)| bytes.clone()).collect();
     for (name, seed) in &seeds {
-        let (mut refused, mut tried) = (0u64, 0u64);
         let mutants = cut(seed)
             .chain(flipped(seed))
             .chain(line_by_line(seed))
             .chain(numbers(seed))
             .chain(reordered(seed, &others));
-        for (what, bytes) in mutants.filter(|(_, bytes)| bytes != seed) {
-            tried += 1;
-            let what = format!("{}/{name}, {what}", format.name);
-            let read = catch_unwind(AssertUnwindSafe(|| (format.read)(name, &bytes)));
-            match read.unwrap_or_else(|_| panic!("{what}: panicked")) {
-                Err(code) => {
-                    refused += 1;
-                    assert!(codes.contains(code), "{what}: {code}");
-                }
-                Ok(reading) if format.protected => {
-                    let same = |good: &&Reading| good.says == reading.says;
-                    let Some(good) = good.iter().find(same) else {
-                        panic!("{what}: accepted with another meaning: {reading:?}");
-                    };
-                    assert!(reading.by.is_subset(&good.by), "{what}: {reading:?}");
-                }
-                Ok(reading) => {
-                    let again = (format.read)(name, reading.says.as_bytes());
-                    assert_eq!(again.as_ref(), Ok(&reading), "{what}");
-                }
-            }
-        }
-        // Nearly all is refused, or the seed protects nothing.
-        assert!(tried > 100 && refused * 2 > tried, "{name}: {refused} of {tried}");
+        trial.hold(name, seed, mutants);
     }
+}
+
+fn spec() -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join("ledger-spec.md")).unwrap()
+}
+
+fn codes_of(spec: &str) -> BTreeSet<&str> {
+    spec.split('`').skip(1).step_by(2).collect()
 }
 
 #[test]
 fn whatever_is_made_of_good_files_is_refused_by_a_code_or_means_the_same() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let spec = fs::read_to_string(root.join("ledger-spec.md")).unwrap();
-    let codes = spec.split('`').skip(1).step_by(2).collect();
+    let spec = spec();
+    let codes = codes_of(&spec);
     std::thread::scope(|scope| {
         for format in FORMATS {
-            scope.spawn(|| try_format(format, &codes));
+            let codes = &codes;
+            scope.spawn(move || try_format(format, codes));
         }
     });
 }
@@ -292,6 +367,6 @@ fn every_folder_of_seeds_is_tried() {
     let folders = entries.filter(|entry| entry.path().is_dir());
     let found: BTreeSet<String> =
         folders.map(|folder| folder.file_name().into_string().unwrap()).collect();
-    let listed = FORMATS.iter().map(|format| format.name.to_owned()).collect();
-    assert_eq!(found, listed);
+    let listed = FORMATS.iter().map(|format| format.name.to_owned());
+    assert_eq!(found, listed.chain(binary::folders()).collect());
 }
