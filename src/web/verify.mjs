@@ -4348,6 +4348,11 @@ export class PartReplay extends Replay {
     return known === undefined || known === leaf;
   }
 
+  /** The seals between are not in the file. */
+  isSealMissed() {
+    return false;
+  }
+
   /** Links are compared as a whole, by step 4 of 17.4. */
   linksFollow() {
     return true;
@@ -4475,14 +4480,14 @@ const momentText = (ms) => {
 
 /** What the donor sees: the gift's entries, what these correct, and deliveries of its shipments. */
 const journeyOf = (entries, scope, state, gift, moment) => {
-  const shipments = gift ? shipmentsOf(gift, state) : new Map();
+  const shipments = gift ? [...shipmentsOf(gift, state).keys()] : [];
+  const delivered = new Set(
+    shipments.flatMap(({ deliveries }) => countingOf(deliveries).map(({ index }) => index)),
+  );
   const mine = entries.filter(({ touched }) => touched.includes(scope.gift));
   const corrected = new Set(mine.map(({ event }) => Number(event?.statement?.targetIndex)));
-  const isDelivery = ({ event }) =>
-    event?.name === 'delivery' &&
-    shipments.has(state.shipments.get(shipmentKey(event.statement.shipment)));
   return entries
-    .filter((each) => mine.includes(each) || corrected.has(each.index) || isDelivery(each))
+    .filter((each) => mine.includes(each) || corrected.has(each.index) || delivered.has(each.index))
     .map(({ index, entry, event, failure }) => ({
       index,
       name: event?.name ?? null,
