@@ -36,7 +36,7 @@ fn office_with_a_fork() -> Desk {
     desk
 }
 
-fn copy_all(from: &std::path::Path, to: &std::path::Path) {
+pub fn copy_all(from: &std::path::Path, to: &std::path::Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -28,6 +28,7 @@ mod seal;
 mod sealing;
 mod spec;
 mod store_contract;
+mod strangers;
 mod tamper;
 mod tidy;
 mod tlog_proof;

@@ -7,7 +7,7 @@ mod http;
 mod published;
 mod random;
 #[cfg(feature = "serve")]
-mod run;
+pub mod run;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -67,7 +67,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
             }
             let accusation = fraud.check(&trust)?;
             accuse(ctx, &accusation, args.out.as_deref())?;
-            Err(Failure::refused("compare/fraud"))
+            Err(Failure::refused("compare/fraud").with("origin", trust.origin()))
         }
         Comparison::Unclear(unclear) => Err(Failure::new(unclear.code())),
     }
@@ -108,7 +108,7 @@ pub fn with_seen(
 pub fn verify(bytes: &[u8], trust: &TrustFile, ctx: &Context) -> Result<(), Failure> {
     let accusation = Fraud::parse(bytes)?.check(trust)?;
     accuse(ctx, &accusation, None)?;
-    Err(Failure::refused("fraud/proven"))
+    Err(Failure::refused("fraud/proven").with("origin", trust.origin()))
 }
 
 /// Writes a fraud proof; never over another file.

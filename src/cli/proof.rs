@@ -1,5 +1,6 @@
 //! Proof files: made by `lookup --proof`, shown by `verify`.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -136,7 +137,7 @@ pub fn verify(ctx: &Context, bytes: &[u8], trust: &TrustFile) -> Result<(), Fail
     };
     let mut text = match (gift, &verdict) {
         (Some(gift), Some(verdict)) => page(&words, gift, verdict, &steps),
-        _ => words.say("proven.no-gift", &[("gift", &id)]) + "\n",
+        _ => wrapped(&words.say("proven.no-gift", &[("gift", &id)])).join("\n") + "\n",
     };
     text.push_str(&footing(&words, &proven));
     let checkpoint = proven.checkpoint.checkpoint();
@@ -239,10 +240,13 @@ fn footing(words: &Phrases, proven: &Proven) -> String {
     }
     match &proven.seal {
         None => texts.push(words.say("proven.included", &[])),
-        Some(seal) => texts.push(words.say(
-            "proven.complete",
-            &[("index", &number(seal.index)), ("time", &seal.recorded_at)],
-        )),
+        Some(seal) => {
+            let absent = matches!(proven.about, About::NoGift(_));
+            let key = if absent { "proven.complete-absent" } else { "proven.complete" };
+            let places: [(&str, &dyn Display); 2] =
+                [("index", &number(seal.index)), ("time", &seal.recorded_at)];
+            texts.push(words.say(key, &places));
+        }
     }
     if !proven.after_seal.is_empty() {
         let entries: Vec<String> = proven.after_seal.iter().map(|index| number(*index)).collect();

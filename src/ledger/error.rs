@@ -70,10 +70,7 @@ pub enum LedgerError {
     #[error("a checkpoint over {published} entries has been signed that is not of this ledger")]
     Forked { published: u64 },
     /// `ledger/behind-witness`: a witness has seen a longer log under this name than is here.
-    #[error(
-        "the ledger has {size} entries, but the witness {witness} has seen {seen}: this is an \
-         older copy. Whatever was signed on top of it would contradict what others have seen"
-    )]
+    #[error("the ledger has {size} entries, but the witness {witness} has seen {seen}")]
     BehindWitness { witness: String, seen: u64, size: u64 },
     /// `ledger/forked`: a witness has seen another log of this size under this name.
     #[error("the witness {witness} has seen {size} entries that are not those of this ledger")]

@@ -2,8 +2,8 @@
 //! taken one by one.
 //!
 //! Where a process can be held to so much memory, it is: no number in a file reserves more than
-//! that. Of files up to [`EVERY_BIT`] bytes every bit is flipped; of longer ones every 41st, and
-//! numbers are put at every seventh byte: `no_bit_of_a_proof_can_be_turned` goes through all bytes.
+//! that. Of files up to [`EVERY_BIT`] bytes every bit is flipped; of longer ones every 83rd, and
+//! numbers are put at every eleventh byte: `no_bit_of_a_proof_can_be_turned` goes through all bytes.
 
 use std::path::Path;
 use std::process::Command;
@@ -151,7 +151,7 @@ fn read_proof(seed: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
 
 /// Flipped bits, as many as the file's length allows.
 fn some_flipped(seed: &[u8]) -> impl Iterator<Item = Mutant> + '_ {
-    let step = if seed.len() > EVERY_BIT { 41 } else { 1 };
+    let step = if seed.len() > EVERY_BIT { 83 } else { 1 };
     flipped(seed).step_by(step)
 }
 
@@ -159,7 +159,7 @@ fn some_flipped(seed: &[u8]) -> impl Iterator<Item = Mutant> + '_ {
 fn filled(seed: &[u8]) -> impl Iterator<Item = Mutant> + '_ {
     let widths = [(4, 0xff), (2, 0)].into_iter();
     widths.flat_map(move |(width, with)| {
-        (0..seed.len()).step_by(if seed.len() > EVERY_BIT { 7 } else { 1 }).map(move |at| {
+        (0..seed.len()).step_by(if seed.len() > EVERY_BIT { 11 } else { 1 }).map(move |at| {
             let mut bytes = seed.to_vec();
             let end = bytes.len().min(at + width);
             bytes[at..end].fill(with);

@@ -12,17 +12,17 @@ use super::*;
 use crate::cli::{Desk, words};
 
 const SERVE: &str = "witness serve association --unencrypted --listen 127.0.0.1:0 --json";
-const NAMED: &str = "--name witness.example/association --trust giftproof.trust";
+pub const NAMED: &str = "--name witness.example/association --trust giftproof.trust";
 
 /// `witness serve`, as a process; stopped when dropped.
-struct Process {
+pub struct Process {
     child: Child,
-    address: String,
-    vkey: VerifierKey,
+    pub address: String,
+    pub vkey: VerifierKey,
 }
 
 impl Process {
-    fn start(desk: &Desk, options: &str) -> Self {
+    pub fn start(desk: &Desk, options: &str) -> Self {
         let mut command = desk.command("hospital", &words(&format!("{SERVE} {options}")));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let answer = read_object(child.stdout.as_mut().unwrap());
@@ -37,7 +37,7 @@ impl Process {
     }
 
     /// The status and the body.
-    fn post(&self, request: &AddCheckpoint) -> (u16, String) {
+    pub fn post(&self, request: &AddCheckpoint) -> (u16, String) {
         let body = request.to_string();
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let len = body.len();
@@ -54,7 +54,7 @@ impl Process {
     }
 
     /// Asks the process to end as the system does; gives what it told.
-    fn stop(mut self) -> String {
+    pub fn stop(mut self) -> String {
         let kill = format!("kill -TERM {}", self.child.id());
         assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let mut told = String::new();
