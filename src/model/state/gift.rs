@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::Recorded;
 use super::account::{Accounts, Book, Lot, Reached, Whereabouts};
+use super::evidence::Evidence;
 use super::parties::{Parties, Standing};
 use super::shipment::Shipments;
 use crate::model::date::{Date, UnixMs};
 use crate::model::event::*;
-use crate::model::hash::{Digest32, EventHash};
+use crate::model::hash::EventHash;
 use crate::model::ident::{EntryIndex, Handle, KeyBytes, ShipmentId};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
@@ -67,27 +68,6 @@ pub struct DisputeState {
     pub answers: Vec<EntryIndex>,
     /// The entry that closed it.
     pub closed: Option<EntryIndex>,
-}
-
-/// Evidence outside the log that speaks of this gift.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Evidence {
-    /// The attestation's entry.
-    pub index: EntryIndex,
-    /// What it is.
-    pub kind: EvidenceKind,
-    /// Who says so.
-    pub by: Handle,
-    /// Who has the original.
-    pub held_by: Option<Handle>,
-    /// Whom it names as having received.
-    pub recipient_name: Text<200>,
-    /// Of which line.
-    pub line: u16,
-    /// How much, in the line's smallest unit.
-    pub quantity: u64,
-    /// The hash of a document, where one is given.
-    pub sha256: Option<Digest32>,
 }
 
 /// A donated quantity that was changed later.
@@ -294,7 +274,10 @@ impl Gift {
             Statement::Dispute(s) => self.dispute(s, fact),
             Statement::Answer(s) => self.answer(s, fact),
             Statement::DisputeClosed(s) => self.close_dispute(s, fact),
-            Statement::Attestation(s) => self.attest(s, fact),
+            Statement::Attestation(s) => {
+                self.evidence.extend(self.testimonies(s, fact)?);
+                Ok(())
+            }
             Statement::Correction(_) => Ok(()),
             other => unreachable!("{} is about no gift", other.kind().word()),
         }?;
@@ -515,24 +498,6 @@ impl Gift {
             return Err(Violation::new(Code::SignerWrong, dispute.by.as_ref(), by.as_ref()));
         }
         dispute.closed = Some(fact.index);
-        Ok(())
-    }
-
-    fn attest(&mut self, s: &Attestation, fact: &Fact) -> Result<(), Violation> {
-        let by = fact.head.signers.first().and_then(|signer| signer.party.clone());
-        for testimony in s.goods.iter().filter(|testimony| testimony.goods.gift == self.id) {
-            let (lot, quantity) = self.in_book(&testimony.goods, testimony.quantity)?;
-            self.evidence.push(Evidence {
-                index: fact.index,
-                kind: s.evidence,
-                by: by.clone().expect("a speaker is a party"),
-                held_by: s.held_by.clone(),
-                recipient_name: s.recipient_name.clone(),
-                line: lot.line,
-                quantity,
-                sha256: fact.head.documents.iter().find_map(|document| document.sha256),
-            });
-        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod account;
 mod authority;
 mod correct;
 mod custody;
+mod evidence;
 mod gift;
 mod parties;
 mod scope;
@@ -22,7 +23,8 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
-pub use gift::{DisputeState, Evidence, Gift, Late, Lowered, Signed};
+pub use evidence::Evidence;
+pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;
 pub use seal::Sealed;
@@ -404,6 +406,7 @@ impl State {
                 Ok(())
             }
             Statement::Correction(s) => self.correct(s, entry, history),
+            Statement::Attestation(s) => self.attested(s, entry),
             Statement::LedgerCreated(_) => unreachable!("refused with the signers"),
             Statement::EpochSealed(s) => self.sealed(s, index, entry.recorded_at),
             _ => self.post(statement, entry),
@@ -436,19 +439,6 @@ impl State {
         campaign.first = campaign.first.min(day);
     }
 
-    fn note_report(&mut self, attestation: &Attestation, entry: &Recorded) {
-        if attestation.evidence != EvidenceKind::Report {
-            return;
-        }
-        let day = self.dated(entry).day();
-        for document in &entry.event.head.documents {
-            let number = Text::new(document.number.as_str()).ok();
-            if let Some(campaign) = number.and_then(|number| self.campaigns.get_mut(&number)) {
-                campaign.reports.push(day);
-            }
-        }
-    }
-
     /// Posts an event to every gift that it touches; all of them change, or none.
     fn post(&mut self, statement: &Statement, entry: &Recorded) -> Result<(), Violation> {
         let mut subjects = BTreeSet::new();
@@ -470,16 +460,9 @@ impl State {
             gift.post(&fact, &books)?;
             changed.push(gift);
         }
-        let says_of_gifts = !changed.is_empty();
         self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
         self.shipments.extend(shipment.map(|shipment| (shipment.id.clone(), shipment)));
         self.orders.extend(order.map(|order| (order.event, order)));
-        if let Statement::Attestation(s) = statement {
-            self.note_report(s, entry);
-            if !says_of_gifts {
-                self.publications.push(entry.index);
-            }
-        }
         if let Statement::GiftTakenOver(s) = statement {
             // Who issued the slip has had its key: it ends here.
             let slip = entry.event.head.signer_as(Capacity::Donor).expect("checked before");
