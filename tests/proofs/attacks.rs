@@ -1,7 +1,9 @@
 //! What a dishonest party of the ledger would like a donor's verifier to say, and what is said.
 
 use giftproof::model::encoding::{Blob, List};
+use giftproof::model::entry::{Entry, Header};
 use giftproof::model::state::{Gift, State};
+use giftproof::model::subject::{HashedSubject, Subject};
 
 use super::*;
 
@@ -226,4 +228,40 @@ fn what_lifts_a_recall_after_the_seal_is_named() {
     assert_eq!(proven.level(), Level::Complete);
     assert!(!recalled(&proven.state, proven.gift().unwrap()));
     assert_eq!(proven.after_seal, [lifting]);
+}
+
+/// A lot that only an entry of an unknown kind touches stands in the table of an operator that
+/// knows the kind (spec section 16.2): the proof is not understood. Where it stands in none, the
+/// seal says other than the links.
+#[test]
+fn what_only_an_unknown_kind_touches_is_under_the_seal_of_who_knows_it() {
+    let lot = Subject::Lot { item: text("N95 mask"), lot: text("L-77") };
+    for known in [true, false] {
+        let (mut world, gift) = journey();
+        let need = NeedClosed { need: gift };
+        let mut frame = world.draft(need, &[(Capacity::Speaker, "mask-maker")]).frame().unwrap();
+        frame.kind = 4000;
+        frame.body.extend(b"what this build cannot read");
+        let event = sign_frame(frame, &world.state.genesis);
+        let header = Header {
+            index: world.state.size,
+            previous: world.state.last_leaf,
+            recorded_at: world.now,
+            links: world.state.links(&BTreeSet::from([lot.clone()])).unwrap(),
+        };
+        let entry = Entry { header, event };
+        let index = entry.header.index;
+        let touched =
+            if known { HashedSubject::from(&lot) } else { HashedSubject::from(lot.hash()) };
+        world.state.advance_by_hash(index, world.now, entry.leaf(), &[touched]);
+        world.log.entries.push(entry);
+        seal(&mut world);
+        let proof = prove(&world, About::Gift(gift));
+        if known {
+            let proven = check(&world, &proof);
+            assert_eq!((proven.level(), proven.not_understood), (Level::Complete, vec![index]));
+        } else {
+            assert_eq!(proof.check(&trust(&world)).unwrap_err().code, "proof-file/rows");
+        }
+    }
 }
