@@ -16,6 +16,9 @@ use super::subject::Subject;
 /// The most bytes of an entry (C2SP tlog-tiles).
 pub const ENTRY_LEN_MAX: usize = 65_535;
 
+/// The fewest: a header without links, a frame without body, no signature.
+pub const ENTRY_LEN_MIN: usize = 59;
+
 /// What stands before entry 0, and in the place of the genesis hash in its signing message.
 pub const NO_LEAF: LeafHash = LeafHash::from_bytes([0; HASH_LEN]);
 

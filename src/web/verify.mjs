@@ -4318,7 +4318,11 @@ const readProof = (bytes) => {
       for (let i = 0; i < count; i++) items.push(read());
       return items;
     };
-    proof.entries = many(r.u32(), () => r.take(r.u16()));
+    proof.entries = many(r.u32(), () => {
+      const length = r.u16();
+      demand(length >= 59, 'encoding/truncated');
+      return r.take(length);
+    });
     proof.tree = many(r.u32(), () => r.hash());
     proof.tables = readCounted(TABLES.length, () => r.take(r.u32()));
     const audits = r.u8();

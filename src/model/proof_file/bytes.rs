@@ -5,9 +5,10 @@ use super::{
 };
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::encoding::Malformed;
-use crate::model::entry::ENTRY_LEN_MAX;
+use crate::model::entry::{ENTRY_LEN_MAX, ENTRY_LEN_MIN};
 use crate::model::hash::{EventHash, HASH_LEN, NodeHash};
 use crate::model::ident::GiftId;
+use crate::model::violation::Code;
 
 const GIFT: u8 = 1;
 const NO_GIFT: u8 = 2;
@@ -18,7 +19,7 @@ impl ProofFile {
     /// # Errors
     /// `proof-file/malformed` with the detail: `encoding/truncated`, `encoding/trailing`,
     /// `encoding/too-long`, `encoding/option`, `code/unknown`, `proof-file/magic`, `list/too-long`,
-    /// `entry/too-large`, or what is wrong with the checkpoint.
+    /// `entry/too-large`; `checkpoint/malformed` with what is wrong with the checkpoint.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAProof> {
         if bytes.len() > PROOF_FILE_LEN_MAX {
             return Err(Malformed::new("encoding/too-long").into());
@@ -30,8 +31,7 @@ impl ProofFile {
             [NO_GIFT] => About::NoGift(GiftId::from_bytes(reader.array()?)),
             _ => return Err(Malformed::new("code/unknown").into()),
         };
-        let checkpoint = SignedCheckpoint::parse(reader.long()?);
-        let checkpoint = checkpoint.map_err(|error| Malformed::new(error.code()))?;
+        let checkpoint = reader.long()?;
         let seal = match reader.array()? {
             [0] => None,
             [1] => Some(u64::from_be_bytes(reader.array()?)),
@@ -41,8 +41,12 @@ impl ProofFile {
         // Items grow the vectors one by one: a hostile count allocates nothing by itself.
         let mut entries = Vec::new();
         for _ in 0..count {
-            let len = u16::from_be_bytes(reader.array()?);
-            entries.push(reader.take(usize::from(len))?.to_vec());
+            let len = usize::from(u16::from_be_bytes(reader.array()?));
+            // What takes more memory than bytes is no entry.
+            if len < ENTRY_LEN_MIN {
+                return Err(Malformed::new("encoding/truncated").into());
+            }
+            entries.push(reader.take(len)?.to_vec());
         }
         let count = u32::from_be_bytes(reader.array()?);
         let tree = reader.hashes(usize::try_from(count).unwrap_or(usize::MAX))?;
@@ -63,6 +67,10 @@ impl ProofFile {
         if !reader.0.is_empty() {
             return Err(Malformed::new("encoding/trailing").into());
         }
+        let checkpoint = SignedCheckpoint::parse(checkpoint).map_err(|error| NotAProof {
+            code: Code::CheckpointMalformed.as_str(),
+            detail: Malformed::new(error.code()),
+        })?;
         Ok(Self { about, checkpoint, seal, entries, tree, tables, audits })
     }
 

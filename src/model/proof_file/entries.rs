@@ -61,13 +61,16 @@ impl Entries {
             }
             file.put(entry, bytes);
         }
-        let first = file.parts.get(&0).and_then(Part::statement);
-        let Some(Statement::LedgerCreated(first)) = first else {
+        if file.parts.is_empty() {
             return Err(ProofFault::at("proof-file/entry-order", 0));
-        };
+        }
         if file.genesis != trust.genesis() {
             return Err(ProofFault::at("trust/genesis", 0));
         }
+        let first = file.parts.get(&0).and_then(Part::statement);
+        let Some(Statement::LedgerCreated(first)) = first else {
+            return Err(ProofFault::at("genesis/place", 0));
+        };
         if first.operator.key != KeyBytes::from_bytes(*trust.operator().public_key().as_bytes()) {
             return Err(ProofFault::at("trust/operator", 0));
         }

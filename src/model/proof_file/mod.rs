@@ -71,23 +71,24 @@ pub struct ProofFile {
     pub audits: Vec<AuditShown>,
 }
 
-/// Bytes that are no proof file: `proof-file/malformed`.
+/// Bytes that are no proof file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("not a proof file: {detail}")]
 pub struct NotAProof {
+    code: &'static str,
     /// What is wrong with them.
     pub detail: Malformed,
 }
 
 impl NotAProof {
-    /// The stable code.
+    /// The stable code: `proof-file/malformed`, or `checkpoint/malformed`.
     pub const fn code(&self) -> &'static str {
-        "proof-file/malformed"
+        self.code
     }
 }
 
 impl From<Malformed> for NotAProof {
     fn from(detail: Malformed) -> Self {
-        Self { detail }
+        Self { code: "proof-file/malformed", detail }
     }
 }
