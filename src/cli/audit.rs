@@ -163,7 +163,7 @@ fn earlier(since: &Since) -> Option<Earlier> {
         Since::Nothing => return None,
         Since::Checkpoint(seen) => (seen.checkpoint().size, None),
         Since::State(state) => {
-            let at = UnixMs(state.audited_at_unix_seconds().saturating_mul(1000));
+            let at = UnixMs::from_unix_seconds(state.audited_at_unix_seconds());
             (state.checkpoint().checkpoint().size, Some(at.date(0).to_string()))
         }
     };

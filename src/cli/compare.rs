@@ -213,7 +213,7 @@ fn signed_head(say: &Say<'_>, head: &SignedHead) -> String {
         Some(index) => say("by-rotated", &[("key", &head.key), ("index", index)]),
     };
     for (witness, seconds) in &head.cosigned {
-        let time = UnixMs(seconds.saturating_mul(1000));
+        let time = UnixMs::from_unix_seconds(*seconds);
         text += &say("cosigned", &[("witness", witness), ("time", &time)]);
     }
     text

@@ -15,6 +15,7 @@ use crate::model::date::UnixMs;
 use crate::model::ident::{EntryIndex, GiftId};
 use crate::model::note::NOTE_LEN_MAX;
 use crate::model::proof_file::{About, Level, ProofFault, ProofFile, Proven};
+use crate::model::state::History;
 use crate::model::subject::Subject;
 use crate::model::trust::TrustFile;
 use crate::model::verdict::{Headline, Verdict};
@@ -116,8 +117,8 @@ fn read_statement(path: &Path) -> Result<SignedStatement, Failure> {
 /// Checks a proof file, and shows what it proves.
 ///
 /// # Errors
-/// `proof-file/malformed` and the other codes that spec section 17.4 lists; `verify/failed` if entries in it
-/// break the rules, `verify/not-understood` if some are of an unknown kind.
+/// `proof-file/malformed` and the other codes that spec section 17.4 lists; `verify/failed` if
+/// entries in it break the rules, `verify/not-understood` if some are of an unknown kind.
 pub fn verify(ctx: &Context, bytes: &[u8], trust: &TrustFile) -> Result<(), Failure> {
     let proof = ProofFile::parse(bytes).map_err(|error| refused(ctx, &error.into()))?;
     let proven = proof.check(trust).map_err(|fault| refused(ctx, &fault))?;
@@ -125,7 +126,7 @@ pub fn verify(ctx: &Context, bytes: &[u8], trust: &TrustFile) -> Result<(), Fail
     let gift = proven.gift();
     let verdict = gift.map(|gift| Verdict::of(&proven.state, gift, proven.as_of));
     let recorded = |index| {
-        let known = proven.history().event(index);
+        let known = proven.event(index);
         known.ok_or_else(|| Failure::refused("proof-file/entry-missing").with("at", index))
     };
     let steps = gift.map(|gift| journey(&proven.state, gift, recorded)).transpose()?;
@@ -253,7 +254,7 @@ fn footing(words: &Phrases, proven: &Proven) -> String {
         texts.push(words.say("proven.after-seal", &[("entries", &entries.join(", "))]));
     }
     for audit in &proven.audited {
-        let time = UnixMs(audit.unix_seconds.saturating_mul(1000));
+        let time = UnixMs::from_unix_seconds(audit.unix_seconds);
         texts.push(words.say(
             "proven.audited",
             &[("auditor", &audit.by), ("size", &number(audit.size)), ("time", &time)],
@@ -268,7 +269,7 @@ fn footing(words: &Phrases, proven: &Proven) -> String {
         ],
     ));
     for by in &proven.cosigned {
-        let time = UnixMs(by.time.unix_seconds().saturating_mul(1000));
+        let time = UnixMs::from_unix_seconds(by.time.unix_seconds());
         texts.push(words.say("proven.witnessed", &[("witness", &by.witness), ("time", &time)]));
     }
     if proven.cosigned.is_empty() {

@@ -283,7 +283,7 @@ fn told(ctx: &Context, code: &str, why: &str) -> String {
 
 /// A cosignature's time as a moment.
 pub fn moment(time: CosignatureTime) -> UnixMs {
-    UnixMs(time.unix_seconds().saturating_mul(1000))
+    UnixMs::from_unix_seconds(time.unix_seconds())
 }
 
 fn expect_known(policy: &Policy, name: &str) -> Result<(), Failure> {

@@ -94,6 +94,11 @@ impl Serialize for Date {
 pub struct UnixMs(pub u64);
 
 impl UnixMs {
+    /// The moment so many seconds after 1970 began; one beyond all counting is the last.
+    pub const fn from_unix_seconds(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
     /// The day on which this moment falls, so many minutes east of UTC.
     pub fn date(self, offset_minutes: i16) -> Date {
         let minutes = i64::try_from(self.0 / 60_000).unwrap_or(i64::MAX);

@@ -9,11 +9,9 @@ use super::parts::{Parts, subjects};
 use super::replay::{Replayed, Signatures};
 use super::{About, NotAProof, ProofFile};
 use crate::model::checkpoint::SignedCheckpoint;
-use crate::model::date::{Date, UnixMs};
 use crate::model::hash::LeafHash;
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::shown_root;
-use crate::model::note::CosignatureTime;
 use crate::model::policy::Cosigned;
 use crate::model::state::{Gift, History, Recorded, Sealed, State};
 use crate::model::subject::Subject;
@@ -134,11 +132,6 @@ impl Proven {
             About::NoGift(_) => None,
         }
     }
-
-    /// The entries, for texts about them.
-    pub fn history(&self) -> &dyn History {
-        self
-    }
 }
 
 impl History for Proven {
@@ -238,17 +231,9 @@ impl ProofFile {
                 }
                 other => ProofFault::new(other.code()),
             })?;
-        let newest = cosigned.iter().map(|by| by.time).max();
-        let as_of = newest.map_or(AsOf::last_entry(state), |time| AsOf {
-            day: day_of(time, state),
-            witnessed: true,
-        });
+        let as_of = AsOf::newest(state, &cosigned);
         Ok((cosigned, as_of))
     }
-}
-
-fn day_of(time: CosignatureTime, state: &State) -> Date {
-    UnixMs(time.unix_seconds().saturating_mul(1000)).date(state.rules().offset_minutes)
 }
 
 /// The gift that a proof is about, or is not there.

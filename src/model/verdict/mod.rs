@@ -128,7 +128,7 @@ impl AsOf {
         let Some(time) = cosigned.iter().map(|by| by.time).max() else {
             return Self::last_entry(state);
         };
-        let moment = UnixMs(time.unix_seconds().saturating_mul(1000));
+        let moment = UnixMs::from_unix_seconds(time.unix_seconds());
         Self { day: moment.date(state.rules().offset_minutes), witnessed: true }
     }
 }
