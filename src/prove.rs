@@ -14,7 +14,7 @@ use crate::model::merkle::{
     ProofError, ProveError, TileNodeError, TileNodes, consistency_proof, inclusion_proof,
     shown_proof,
 };
-use crate::model::proof_file::{About, AuditShown, MakeError, Maker, ProofFile, ProofSource};
+use crate::model::proof_file::{About, MakeError, Maker, ProofFile, ProofSource};
 use crate::model::state::State;
 use crate::model::tile::{EntriesMalformed, EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::tlog_proof::{TlogProof, TlogProofError};
@@ -123,17 +123,8 @@ impl<'a> LogFiles<'a> {
         about: About,
         statements: &[SignedStatement],
     ) -> Result<ProofFile, MakeError<NoProof>> {
-        let size = self.checkpoint.checkpoint().size;
-        let nodes = TileNodes::new(|level, index| self.tile(level, index));
-        let shown = |signed: &SignedStatement| {
-            let then = signed.statement().checkpoint.size;
-            let consistency = consistency_proof(then, size, &nodes).map_err(prove_failed)?;
-            Ok(AuditShown { note: signed.to_string().into_bytes(), consistency })
-        };
-        let audits: Result<_, NoProof> = statements.iter().map(shown).collect();
-        let audits = audits.map_err(MakeError::Source)?;
         let checkpoint = self.checkpoint;
-        Maker { state, source: self, checkpoint, sealed: true, audits }.make(about)
+        Maker { state, source: self, checkpoint, sealed: true, statements }.make(about)
     }
 
     fn tile(&self, level: u8, index: u64) -> Result<Vec<NodeHash>, SourceError> {
@@ -161,6 +152,11 @@ impl ProofSource for LogFiles<'_> {
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, NoProof> {
         let nodes = TileNodes::new(|level, index| self.tile(level, index));
         shown_proof(indexes, size, &nodes).map_err(node_failed)
+    }
+
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, NoProof> {
+        let nodes = TileNodes::new(|level, index| self.tile(level, index));
+        consistency_proof(old_size, new_size, &nodes).map_err(prove_failed)
     }
 }
 

@@ -11,7 +11,7 @@ use giftproof::model::checkpoint::{Checkpoint, Origin, SignedCheckpoint};
 use giftproof::model::event::*;
 use giftproof::model::hash::{EventHash, LeafHash, NodeHash, node_hash};
 use giftproof::model::ident::{EntryIndex, GiftId};
-use giftproof::model::merkle::{NodeSource, shown_proof};
+use giftproof::model::merkle::{NodeSource, consistency_proof, shown_proof};
 use giftproof::model::policy::Policy;
 use giftproof::model::proof_file::{About, Level, Maker, ProofFile, ProofSource, Proven};
 use giftproof::model::trust::TrustFile;
@@ -73,6 +73,10 @@ impl ProofSource for Source<'_> {
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, Self::Error> {
         shown_proof(indexes, size, &Definition(self.leaves()))
     }
+
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, Self::Error> {
+        Ok(consistency_proof(old_size, new_size, &Definition(self.leaves())).unwrap())
+    }
 }
 
 /// The operator seals the log as it is.
@@ -94,7 +98,7 @@ pub fn prove(world: &World, about: About) -> ProofFile {
         source: &source,
         checkpoint: &checkpoint,
         sealed: true,
-        audits: Vec::new(),
+        statements: &[],
     };
     maker.make(about).unwrap()
 }

@@ -4,7 +4,7 @@ use crate::model::audited::SignedStatement;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::hash::NodeHash;
 use crate::model::ident::EntryIndex;
-use crate::model::proof_file::{About, AuditShown, MakeError, Maker, ProofFile, ProofSource};
+use crate::model::proof_file::{About, MakeError, Maker, ProofFile, ProofSource};
 
 use super::error::LedgerError;
 use super::{Ledger, Log};
@@ -22,6 +22,10 @@ impl ProofSource for Log {
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, LedgerError> {
         self.shown_proof(indexes, size)
     }
+
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, LedgerError> {
+        self.consistency_proof(old_size, new_size)
+    }
 }
 
 impl Ledger {
@@ -37,19 +41,12 @@ impl Ledger {
         statements: &[SignedStatement],
     ) -> Result<ProofFile, ProveError> {
         let checkpoint = self.provable();
-        let size = checkpoint.checkpoint().size;
-        let shown = |signed: &SignedStatement| {
-            let consistency =
-                self.log().consistency_proof(signed.statement().checkpoint.size, size);
-            Ok(AuditShown { note: signed.to_string().into_bytes(), consistency: consistency? })
-        };
-        let audits: Result<_, LedgerError> = statements.iter().map(shown).collect();
         let maker = Maker {
             state: self.state(),
             source: self.log(),
             checkpoint: &checkpoint,
             sealed: true,
-            audits: audits.map_err(MakeError::Source)?,
+            statements,
         };
         maker.make(about)
     }

@@ -24,7 +24,7 @@ use giftproof::model::entry::{Entry, Header, NO_LEAF};
 use giftproof::model::event::*;
 use giftproof::model::hash::{EventHash, LeafHash, NodeHash, leaf_hash};
 use giftproof::model::ident::{EntryIndex, ShipmentId};
-use giftproof::model::merkle::{TileNodes, TreeBuilder, shown_proof};
+use giftproof::model::merkle::{TileNodes, TreeBuilder, consistency_proof, shown_proof};
 use giftproof::model::note::{CosignatureTime, KeyKind, KeyName, VerifierKey};
 use giftproof::model::policy::Policy;
 use giftproof::model::proof_file::{About, Maker, ProofFile, ProofSource};
@@ -44,7 +44,7 @@ struct Simulated {
     state: State,
     tree: TreeBuilder,
     /// Full tiles, by level and index.
-    tiles: HashMap<(u8, u64), Vec<NodeHash>>,
+    tiles: Tiles,
     entries: BTreeMap<EntryIndex, Vec<u8>>,
     gifts: u64,
 }
@@ -125,6 +125,25 @@ impl Simulated {
     }
 }
 
+/// Tiles by level and index.
+type Tiles = HashMap<(u8, u64), Vec<NodeHash>>;
+
+impl Simulated {
+    fn partial_tiles(&self) -> Tiles {
+        self.tree.partial_tiles().map(|tile| ((tile.level, tile.index), tile.hashes)).collect()
+    }
+
+    fn tile<'a>(
+        &'a self,
+        partial: &'a Tiles,
+        level: u8,
+        index: u64,
+    ) -> Result<&'a Vec<NodeHash>, String> {
+        let tile = self.tiles.get(&(level, index)).or_else(|| partial.get(&(level, index)));
+        tile.ok_or(format!("no tile {level}/{index}"))
+    }
+}
+
 impl ProofSource for Simulated {
     type Error = String;
 
@@ -133,13 +152,15 @@ impl ProofSource for Simulated {
     }
 
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, String> {
-        let partial: HashMap<(u8, u64), Vec<NodeHash>> =
-            self.tree.partial_tiles().map(|tile| ((tile.level, tile.index), tile.hashes)).collect();
-        let tile = |level, index| {
-            let tile = self.tiles.get(&(level, index)).or_else(|| partial.get(&(level, index)));
-            tile.ok_or(format!("no tile {level}/{index}"))
-        };
-        shown_proof(indexes, size, &TileNodes::new(tile)).map_err(|error| error.to_string())
+        let partial = self.partial_tiles();
+        let nodes = TileNodes::new(|level, index| self.tile(&partial, level, index));
+        shown_proof(indexes, size, &nodes).map_err(|error| error.to_string())
+    }
+
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, String> {
+        let partial = self.partial_tiles();
+        let nodes = TileNodes::new(|level, index| self.tile(&partial, level, index));
+        consistency_proof(old_size, new_size, &nodes).map_err(|error| error.to_string())
     }
 }
 
@@ -221,9 +242,13 @@ fn measure(log: &Simulated, gift: EventHash, size: u64) {
     let trust = TrustFile::new(origin, log.state.genesis, operator, policy).unwrap();
 
     let make = || {
-        let audits = Vec::new();
-        let maker =
-            Maker { state: &log.state, source: log, checkpoint: &checkpoint, sealed: true, audits };
+        let maker = Maker {
+            state: &log.state,
+            source: log,
+            checkpoint: &checkpoint,
+            sealed: true,
+            statements: &[],
+        };
         maker.make(About::Gift(gift)).unwrap()
     };
     let bytes = make().to_bytes();

@@ -89,6 +89,10 @@ impl ProofSource for Lying<'_> {
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, Self::Error> {
         shown_proof(indexes, size, &Definition(self.tree.clone()))
     }
+
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, Self::Error> {
+        Ok(consistency_proof(old_size, new_size, &Definition(self.tree.clone())).unwrap())
+    }
 }
 
 impl Lying<'_> {
@@ -99,13 +103,12 @@ impl Lying<'_> {
             root: mth(&self.tree),
         };
         let checkpoint = checkpoint.sign(&note_key("operator"));
-        let audits = Vec::new();
         let maker = Maker {
             state: &self.told.state,
             source: self,
             checkpoint: &checkpoint,
             sealed: true,
-            audits,
+            statements: &[],
         };
         maker.make(About::Gift(gift)).unwrap()
     }

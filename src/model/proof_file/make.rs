@@ -8,6 +8,7 @@ use super::entries::Entries;
 use super::parts::{Further, further, subjects};
 use super::replay::{Replayed, Signatures};
 use super::{About, AuditShown, ProofFile};
+use crate::model::audited::SignedStatement;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::encoding::Malformed;
 use crate::model::entry::Entry;
@@ -34,6 +35,13 @@ pub trait ProofSource {
     /// # Errors
     /// If they cannot be had.
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, Self::Error>;
+
+    /// That the tree of the first `new_size` entries extends that of the first `old_size`
+    /// ([`consistency_proof`](crate::model::merkle::consistency_proof)).
+    ///
+    /// # Errors
+    /// If there is no such proof, or its hashes cannot be had.
+    fn consistency(&self, old_size: u64, new_size: u64) -> Result<Vec<NodeHash>, Self::Error>;
 }
 
 /// Why no proof was made.
@@ -91,8 +99,8 @@ pub struct Maker<'a, S> {
     pub checkpoint: &'a SignedCheckpoint,
     /// Whether the proof is to rest on the state's newest seal; it is below the checkpoint's size.
     pub sealed: bool,
-    /// What auditors say.
-    pub audits: Vec<AuditShown>,
+    /// What auditors say of trees that the checkpoint extends.
+    pub statements: &'a [SignedStatement],
 }
 
 impl<S: ProofSource> Maker<'_, S> {
@@ -158,8 +166,17 @@ impl<S: ProofSource> Maker<'_, S> {
             entries: fetched.entries.into_values().collect(),
             tree,
             tables: seal.map(|_| self.tables(&subjects)).unwrap_or_default(),
-            audits: self.audits,
+            audits: self.audits(size)?,
         })
+    }
+
+    fn audits(&self, size: u64) -> Result<Vec<AuditShown>, MakeError<S::Error>> {
+        let shown = |signed: &SignedStatement| {
+            let then = signed.statement().checkpoint.size;
+            let consistency = self.source.consistency(then, size).map_err(MakeError::Source)?;
+            Ok(AuditShown { note: signed.to_string().into_bytes(), consistency })
+        };
+        self.statements.iter().map(shown).collect()
     }
 
     fn entry(&self, index: EntryIndex) -> Result<Vec<u8>, MakeError<S::Error>> {
