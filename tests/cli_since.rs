@@ -24,7 +24,7 @@ fn office_with_a_fork() -> Desk {
     let office = desk.path("office");
     // The whole desk again, and the operator tells others another story with the same key.
     let fork = office.join("fork");
-    copy_all(&desk.ledger(), &fork);
+    crate::util::copy_folder(&desk.ledger(), &fork);
     fs::copy(office.join("operator.key"), office.join("copied.key")).unwrap();
     let as_forker = "--ledger fork --operator-key copied.key";
     let donate = "donate --item gowns --quantity 9 --unit box --key ../charity/red-cross.key";
@@ -34,18 +34,6 @@ fn office_with_a_fork() -> Desk {
     desk.donate();
     desk.run("office", "export new.zip");
     desk
-}
-
-pub fn copy_all(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            copy_all(&entry.path(), &to.join(entry.file_name()));
-        } else {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
 }
 
 #[test]

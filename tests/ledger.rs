@@ -434,24 +434,11 @@ fn folders_that_are_no_ledger_of_this_version_are_named_so() {
     assert_eq!(error.err().unwrap().code(), "store/occupied");
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[test]
 fn an_older_copy_is_refused_by_checkpoint_and_by_mark() {
     let (folder, author) = folder_with(300);
     let old = tempfile::tempdir().unwrap();
-    copy(folder.path(), old.path());
+    copy_folder(folder.path(), old.path());
     let keys = tempfile::tempdir().unwrap();
     let mark = keys.path().join("operator.mark");
     let operator = || Operator { key: secret("operator"), mark: Some(mark.clone()) };

@@ -1,4 +1,4 @@
-//! README's walk-through, run as it stands.
+//! README: its walk-through is run as it stands, and the demo prints what its first screen shows.
 
 use std::fs;
 use std::process::Command;
@@ -36,4 +36,33 @@ fn the_walk_through_does_what_it_says() {
 #[test]
 fn both_readmes_walk_the_same_way() {
     assert_eq!(commands("README.md"), commands("README.zh-CN.md"));
+}
+
+/// What the first screen shows of the demo is what it prints; only keys are new in each run.
+#[test]
+fn the_first_screen_shows_what_the_demo_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, language) in [("README.md", "en"), ("README.zh-CN.md", "zh")] {
+        let demo = Command::new(assert_cmd::cargo::cargo_bin!("giftproof"))
+            .args(["demo", "--lang", language, "--color", "never"])
+            .env("TMPDIR", folder.path())
+            .output()
+            .unwrap();
+        assert!(demo.status.success());
+        let words = |text: &str| text.split_whitespace().collect::<String>();
+        let printed = words(std::str::from_utf8(&demo.stdout).unwrap());
+        let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(path).unwrap();
+        let screen = text.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+        // A key is cut short, and ends with dots.
+        let parts = screen.lines().flat_map(|line| match line.split_once("... ") {
+            Some((before, after)) => vec![&before[..before.len() - 8], after],
+            None => vec![line],
+        });
+        let shown: Vec<&str> = parts.filter(|part| !part.is_empty() && *part != "...").collect();
+        assert!(shown.len() > 10, "{file}");
+        for part in shown {
+            assert!(printed.contains(&words(part)), "{file}: {part}");
+        }
+    }
 }

@@ -177,7 +177,6 @@ fn an_association_witnesses_and_catches_its_operator_forking() {
     use giftproof::model::checkpoint::SignedCheckpoint;
     use giftproof::model::witness::AddCheckpoint;
 
-    use crate::cli_since::copy_all;
     use crate::witness::run::{NAMED, Process};
 
     const DONATE: &str =
@@ -204,7 +203,7 @@ fn an_association_witnesses_and_catches_its_operator_forking() {
 
     // The operator goes on twice from one state, key, mark and all.
     let fork = desk.path("fork");
-    copy_all(&desk.path("office"), &fork);
+    crate::util::copy_folder(&desk.path("office"), &fork);
     desk.donate();
     let told = desk.command("fork", &words(&format!("{DONATE} {ELSEWHERE}"))).output().unwrap();
     assert_eq!(told.status.code(), Some(2), "the program itself does not go on from an old state");

@@ -13,26 +13,13 @@ use giftproof::writer::Writer;
 use super::fake::{Fake, Reply};
 use super::{ask, end, grow, ledger_of, shown_by, witness_by};
 use crate::ledger::{check_ledger, clock, folder_with};
-use crate::util::secret;
+use crate::util::{copy_folder, secret};
 
 /// Longer than any test is to wait.
 const LONG: Duration = Duration::from_secs(60);
 
 fn open(folder: &Path) -> Writer {
     Writer::open(folder, secret("operator"), clock()).unwrap()
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -102,7 +89,7 @@ fn nothing_is_signed_on_top_of_an_older_copy() {
     let witness = Fake::new("one.example");
     let (folder, author) = ledger_of(3, &[&witness]);
     let old = tempfile::tempdir().unwrap();
-    copy(folder.path(), old.path());
+    copy_folder(folder.path(), old.path());
     grow(folder.path(), &author, 50..55);
     assert_eq!(ask(folder.path()), [Ok(8)]);
 
@@ -130,12 +117,12 @@ fn nothing_is_signed_on_top_of_an_older_copy() {
 
     // Cosignatures that were kept tell by themselves, without anybody being asked.
     fs::remove_dir_all(old.path().join("cosigned")).unwrap();
-    copy(&folder.path().join("cosigned"), &old.path().join("cosigned"));
+    copy_folder(&folder.path().join("cosigned"), &old.path().join("cosigned"));
     let asked = witness.requests().len();
     assert_eq!(Ledger::open(old.path()).err().unwrap().code(), "ledger/forked");
     assert_eq!(witness.requests().len(), asked);
     let (short, _) = folder_with(3);
-    copy(&folder.path().join("cosigned"), &short.path().join("cosigned"));
+    copy_folder(&folder.path().join("cosigned"), &short.path().join("cosigned"));
     fs::copy(folder.path().join(POLICY_FILE), short.path().join(POLICY_FILE)).unwrap();
     assert_eq!(Ledger::open(short.path()).err().unwrap().code(), "ledger/rolled-back");
     // The newest copy goes on.
@@ -171,9 +158,9 @@ fn a_sealed_checkpoint_is_asked_for_at_once_and_kept() {
     let witness = Fake::new("one.example");
     let (folder, author) = ledger_of(3, &[&witness]);
     let later = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    copy(folder.path(), later[0].path());
+    copy_folder(folder.path(), later[0].path());
     grow(later[0].path(), &author, 50..51);
-    copy(later[0].path(), later[1].path());
+    copy_folder(later[0].path(), later[1].path());
     grow(later[1].path(), &author, 51..52);
     let [three, four, five] = [folder.path(), later[0].path(), later[1].path()]
         .map(|folder| Ledger::open(folder).unwrap());
@@ -198,7 +185,7 @@ fn a_sealed_checkpoint_is_asked_for_at_once_and_kept() {
     drop(five);
     assert_eq!(sizes(), (None, None));
     // What was kept beside the first copy holds for the longest.
-    copy(&folder.path().join("cosigned"), &later[1].path().join("cosigned"));
+    copy_folder(&folder.path().join("cosigned"), &later[1].path().join("cosigned"));
     assert_eq!(sizes(), (Some(5), Some(4)));
 }
 
