@@ -16,6 +16,7 @@
 //! | [`prove`] | proofs about single entries, from any source of a log |
 //! | [`mirror`] | a full copy of somebody else's log, audited before it is taken |
 //! | [`ledger`] | a ledger folder, open for reading |
+//! | [`repair`] | makes a damaged ledger folder whole, from what is left and from a copy |
 //! | [`cosign`] | asks witnesses for cosignatures on what is durable |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
 //! | [`witness`] | a witness of this and other logs: cosigns what extends all it has seen |
@@ -45,6 +46,7 @@ pub mod ledger;
 pub mod mirror;
 pub mod model;
 pub mod prove;
+pub mod repair;
 pub mod store;
 pub mod verify;
 pub mod witness;

@@ -16,7 +16,7 @@ use super::locales::Language;
 use super::{
     audit, compare, completions, correct, demo, designate, dispatch, dispute, donate, event,
     export, gift, import, init, key, list, lodge, lookup, mirror, need, party, prove, recall,
-    receive, root, seal, shipment, stock, verify, witness,
+    receive, repair, root, seal, shipment, stock, verify, witness,
 };
 use crate::model::encoding::Malformed;
 
@@ -101,6 +101,8 @@ pub enum Command {
     Demo(demo::Args),
     /// The derived index.
     Reindex,
+    /// A damaged folder.
+    Repair(repair::Args),
     /// Completions for shells.
     Completions(completions::Args),
     /// The manual page.
@@ -192,6 +194,7 @@ impl Command {
             Self::Demo(args) => demo::run(args, ctx),
             Self::Seal => seal::run(ctx),
             Self::Reindex => export::reindex(ctx),
+            Self::Repair(args) => repair::run(args, ctx),
             Self::Completions(args) => completions::run(args, ctx),
             Self::Man(args) => completions::man(args, ctx),
         }

@@ -198,6 +198,14 @@ pub fn with_source<T>(
     path: &Path,
     use_it: impl FnOnce(&dyn LogSource) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    use_it(open_source(path)?.as_ref())
+}
+
+/// As [`with_source`], to keep.
+///
+/// # Errors
+/// As [`with_source`].
+pub fn open_source(path: &Path) -> Result<Box<dyn LogSource + Send>, Failure> {
     let about = fs::metadata(path).map_err(|error| file_failed(path, &error))?;
     if about.is_file() {
         let unreadable = |error: SourceError| Failure::refused(error.code()).or_say(error);
@@ -205,12 +213,12 @@ pub fn with_source<T>(
         let checkpoint = SignedCheckpoint::parse(opened.checkpoint())
             .map_err(|error| Failure::refused(error.code()).or_say(error))?;
         let size = checkpoint.checkpoint().size;
-        return use_it(&opened.with_size(size).map_err(unreadable)?);
+        return Ok(Box::new(opened.with_size(size).map_err(unreadable)?));
     }
     if path.join("giftproof-ledger").exists() {
-        return use_it(&Ledger::open(path)?);
+        return Ok(Box::new(Ledger::open(path)?));
     }
-    use_it(&LogFolder::new(path))
+    Ok(Box::new(LogFolder::new(path)))
 }
 
 fn cosigned(by: &Cosigned) -> Value {

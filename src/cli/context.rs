@@ -105,6 +105,15 @@ impl Context {
         if beside.exists() { Ok(beside) } else { Err(Failure::new("usage/no-operator-key")) }
     }
 
+    /// The mark beside the operator's key of the ledger in `folder`, where such a key is known.
+    pub fn operator_mark_of(&self, folder: &Path) -> Option<PathBuf> {
+        let beside = folder.join("operator.key");
+        let key = self.operator_key.clone().or_else(|| beside.exists().then_some(beside))?;
+        let mut mark = key.into_os_string();
+        mark.push(".mark");
+        Some(mark.into())
+    }
+
     /// Tells people something beside the answer.
     pub fn note(&self, key: &str, places: &[(&str, &dyn Display)]) {
         if !self.quiet {

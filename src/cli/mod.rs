@@ -42,6 +42,7 @@ mod prove;
 mod qr;
 mod recall;
 mod receive;
+mod repair;
 mod root;
 mod seal;
 mod shipment;

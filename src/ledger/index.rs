@@ -37,6 +37,11 @@ pub(super) fn load(folder: &Path, log: &Log) -> Option<State> {
     fits.then_some(state)
 }
 
+/// Whether there is a file that is not what was written.
+pub(super) fn is_damaged(folder: &Path) -> bool {
+    fs::read(path(folder)).is_ok_and(|bytes| decode(&bytes).is_none())
+}
+
 /// Writes the state.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ mod index;
 mod log;
 mod prove;
 mod published;
+mod restored;
 mod witnessed;
 
 use std::path::{Path, PathBuf};
@@ -104,11 +105,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`], and `ledger/io` if the index cannot be written.
     pub fn reindex(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, LedgerError> {
-        let store = Arc::new(LocalStore::open(dir)?);
-        let log = Log::open(store, Arc::new(Witnessed::open(Some(dir))?))?;
-        let mut ledger = Self::of_log(log, None, Some(dir), progress)?;
-        ledger.save_index()?;
-        Ok(ledger)
+        Self::reindex_over(Arc::new(LocalStore::open(dir)?), dir, progress)
     }
 
     fn of_log(

@@ -26,18 +26,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::database::{Database, damaged, io, names_in, sync_folder};
+use super::folder::{FolderLock, LOG, MARK, MARKER, UNFINISHED, finish_replacing};
 use super::panics::contained;
 use super::schema;
 use super::{Commit, CommitError, ObjectName, Store, StoreError};
-
-/// The file that says that a folder is a ledger, and of which version.
-const MARKER: &str = "giftproof-ledger";
-/// The marker of a folder whose creation has not ended.
-const UNFINISHED: &str = "giftproof-ledger.unfinished";
-/// The file with the number of the newest commit.
-const MARK: &str = "giftproof-mark";
-/// The folder of the database.
-const LOG: &str = "log";
 
 /// How long an open waits for a lock that may be about to go: a process that has just been started
 /// holds what its parent had open until it runs its own program.
@@ -114,7 +106,7 @@ impl CreateError {
     }
 }
 
-fn patiently<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) fn patiently<T>(mut open: impl FnMut() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let started = Instant::now();
     loop {
         match open() {
@@ -231,32 +223,36 @@ impl LocalStore {
     ///
     /// [`OpenError`]. A folder that is refused as no ledger, newer or locked is not touched.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        if !folder.try_exists().map_err(io("looking for the ledger folder"))? {
-            return Err(OpenError::NoFolder);
+        Self::open_locked(folder, &FolderLock::take(folder)?)
+    }
+
+    /// As [`Self::open`], under a lock that was taken before.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub fn open_locked(folder: &Path, lock: &FolderLock) -> Result<Self, OpenError> {
+        let store = Self::salvage(folder, lock)?;
+        let newest = store.newest()?;
+        let (commit_number, head) =
+            newest.ok_or_else(|| damaged("the log has no head".to_owned()))?;
+        if let Some(marked) = store.marked()?.filter(|&marked| marked > commit_number) {
+            let lost = format!("the log ends at commit {commit_number}, but had {marked}");
+            return Err(damaged(lost).into());
         }
-        let marker = match File::open(folder.join(MARKER)) {
-            Ok(marker) => marker,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let unfinished = folder.join(UNFINISHED).exists();
-                return Err(if unfinished { OpenError::Unfinished } else { OpenError::NotALedger });
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                return Err(OpenError::NotALedger);
-            }
-            Err(error) => return Err(io("opening the marker")(error).into()),
-        };
-        let mut text = Vec::new();
-        (&marker).take(64).read_to_end(&mut text).map_err(io("reading the marker"))?;
-        match schema::marker_version(&text) {
-            None => return Err(OpenError::NotALedger),
-            Some(schema::VERSION) => {}
-            Some(found) => return Err(OpenError::NewerVersion { found }),
-        }
-        patiently(|| match marker.try_lock() {
-            Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) => Err(OpenError::Locked),
-            Err(TryLockError::Error(error)) => Err(io("locking the marker")(error).into()),
-        })?;
+        store.call(Database::undo_pending)?;
+        *store.shown_mut() = Shown { head: Some(head), commit_number, leaving: HashMap::new() };
+        Ok(store)
+    }
+
+    /// Opens what is left of a log, to read from: its head may be missing, or an older one, and
+    /// the store does not show it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the database does not open.
+    pub fn salvage(folder: &Path, lock: &FolderLock) -> Result<Self, OpenError> {
+        finish_replacing(folder)?;
         // sled would make a new, empty database of what is missing.
         for file in ["conf", "db"] {
             if !folder.join(LOG).join(file).is_file() {
@@ -266,23 +262,28 @@ impl LocalStore {
         let mark = open_mark(folder)?;
         let log = folder.join(LOG);
         let database = patiently(|| contained(|| Database::open(&log)).map_err(damaged)?)?;
-        let mut store = Self::around(database, mark, marker);
-        let value = store.call(Database::head)?;
-        let (commit_number, head) = value
-            .as_deref()
-            .and_then(schema::decode_head)
-            .ok_or_else(|| damaged("the log has no head".to_owned()))?;
-        if let Some(marked) = read_mark(&store.mark)?.filter(|&marked| marked > commit_number) {
-            let lost = format!("the log ends at commit {commit_number}, but had {marked}");
-            return Err(damaged(lost).into());
-        }
-        store.call(Database::undo_pending)?;
-        store.shown = RwLock::new(Shown {
-            head: Some(head.to_vec()),
-            commit_number,
-            leaving: HashMap::new(),
-        });
-        Ok(store)
+        Ok(Self::around(database, mark, lock.share()?))
+    }
+
+    /// The number of the newest commit and its head, as the database has them; none if it has no
+    /// head.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn newest(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+        let value = self.call(Database::head)?;
+        let newest = value.as_deref().and_then(schema::decode_head);
+        Ok(newest.map(|(commit_number, head)| (commit_number, head.to_vec())))
+    }
+
+    /// The number of the newest commit as the mark has it; none if there is no whole mark.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub fn marked(&self) -> Result<Option<u64>, StoreError> {
+        read_mark(&self.mark)
     }
 
     fn around(database: Database, mark: File, marker: File) -> Self {

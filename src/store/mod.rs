@@ -19,6 +19,7 @@
 //! older one that was once valid: the layer above compares it with what the operator has published.
 
 mod database;
+mod folder;
 mod local;
 mod memory;
 mod panics;
@@ -27,6 +28,7 @@ mod schema;
 use std::fmt;
 use std::io;
 
+pub use folder::{FolderLock, begin_replacing, replace_log};
 pub use local::{CreateError, LocalStore, OpenError};
 pub use memory::{Fault, MemoryStore, ReadFault, Step};
 

@@ -32,6 +32,7 @@ impl Language {
                 include_str!("cosign.en.toml"),
                 include_str!("witness.en.toml"),
                 include_str!("fraud.en.toml"),
+                include_str!("repair.en.toml"),
             ])
         });
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -43,6 +44,7 @@ impl Language {
                 include_str!("cosign.zh.toml"),
                 include_str!("witness.zh.toml"),
                 include_str!("fraud.zh.toml"),
+                include_str!("repair.zh.toml"),
             ])
         });
         match self {
