@@ -46,6 +46,7 @@ fn every_room_uses_only_the_rooms_below_it() {
         ("witness/", &["witness", "bundle", "model"]),
         ("keyfile.rs", &["keyfile", "model"]),
         ("ledger/", &["ledger", "store", "bundle", "model"]),
+        ("repair/", &["repair", "ledger", "store", "bundle", "model"]),
         ("cosign/", &["cosign", "ledger", "model"]),
         ("writer/", &["writer", "cosign", "ledger", "store", "bundle", "model"]),
         ("import/", &["import", "writer", "ledger", "model"]),
