@@ -22,7 +22,7 @@ use crate::bundle::{Existing, OutputFile};
 use crate::model::entry::{ENTRY_LEN_MAX, Entry, SignatureBytes, SignedEvent};
 use crate::model::event::{BODY_LEN_MAX, Frame, Head, SIGNERS_MAX, Signer, Statement};
 use crate::model::hash::LeafHash;
-use crate::model::signature::{Signature, verify_at_gate};
+use crate::model::signature::{Signature, verify};
 
 /// The longest file that is read, in bytes.
 pub const FILE_LEN_MAX: u64 = 4 << 20;
@@ -154,7 +154,7 @@ impl EventFile {
         let good = |signer: &Signer, bytes: &SignatureBytes| {
             let Ok(key) = signer.key.check() else { return false };
             let signature = Signature::from_bytes(*bytes);
-            verify_at_gate(&message, &key, &signature).is_ok()
+            verify(&message, &key, &signature).is_ok()
         };
         let pair = |(signer, bytes): (&Signer, &Option<SignatureBytes>)| {
             (signer.clone(), bytes.as_ref().map(|bytes| good(signer, bytes)))

@@ -28,7 +28,7 @@ use crate::model::event::{
 };
 use crate::model::hash::{EventHash, LeafHash};
 use crate::model::ident::{GiftId, Handle, KeyBytes, ShipmentId};
-use crate::model::signature::{Signature, verify_at_gate};
+use crate::model::signature::{Signature, verify};
 use crate::model::state::{Book, State, Whereabouts};
 use crate::model::violation::Code;
 
@@ -219,7 +219,7 @@ impl ShipmentFile {
             let good =
                 event.head.signers.iter().zip(&entry.event.signatures).all(|(who, bytes)| {
                     who.key.check().is_ok_and(|key| {
-                        verify_at_gate(&message, &key, &Signature::from_bytes(*bytes)).is_ok()
+                        verify(&message, &key, &Signature::from_bytes(*bytes)).is_ok()
                     })
                 });
             if !good {

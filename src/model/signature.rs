@@ -9,24 +9,17 @@
 //! Checks run in that order. Canonical asks for the spelling alone (y < 2^255 - 19, and no sign
 //! bit where x is zero); an R that is no point of the curve fails the equation.
 //!
-//! The writer's gate also demands `[S]B = R + [k]A`, without the cofactor 8, as `verify_strict` of
-//! ed25519-dalek does. A signature that fails this alone is valid for every auditor, although the
-//! gate refuses it. Because keys are free of torsion, the two equations differ only where R has a
-//! torsion part; no honest signer makes such an R.
-//!
-//! Batches are for auditors. A gate could batch too if it knew that R is free of torsion, but
-//! finding that out takes a scalar multiplication for each R, which is what a batch saves; the gate
-//! verifies one by one, on all threads.
+//! Writer and auditor judge by this one rule. Because keys are free of torsion, it differs from the
+//! equation without the cofactor 8 only where R has a torsion part; no honest signer makes such an
+//! R. It is the equation that can be checked for many signatures together.
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::scalar::Scalar;
-use ed25519_dalek::VerifyingKey;
 use ed25519_zebra::{VerificationKey, VerificationKeyBytes, batch};
 use rand::CryptoRng;
-use rayon::prelude::*;
 use thiserror::Error;
 
 use super::key::{self, PublicKey};
@@ -100,9 +93,6 @@ pub enum SignatureFault {
     /// The equation does not hold: another message, another key, or not a signature at all.
     #[error("the signature does not fit message and key")]
     Equation,
-    /// Valid for an auditor, but only thanks to the cofactor: refused at the gate alone.
-    #[error("the signature holds only in the cofactored equation")]
-    CofactoredOnly,
 }
 
 impl SignatureFault {
@@ -113,7 +103,6 @@ impl SignatureFault {
             Self::RNotCanonical => "signature/r-not-canonical",
             Self::RSmallOrder => "signature/r-small-order",
             Self::Equation => "signature/equation",
-            Self::CofactoredOnly => "signature/cofactored-only",
         }
     }
 }
@@ -129,7 +118,7 @@ pub struct SignedMessage<'a> {
     pub signature: Signature,
 }
 
-/// Verifies a signature by the auditor's rule: 1, 2 and 3.
+/// Verifies a signature by the rules 1, 2 and 3.
 ///
 /// # Errors
 ///
@@ -144,27 +133,6 @@ pub fn verify(
         .expect("a public key is a point of the curve")
         .verify(&zebra_signature(signature), message)
         .map_err(|_| SignatureFault::Equation)
-}
-
-/// Verifies a signature by the gate's rule: the auditor's, and the equation without cofactor.
-///
-/// # Errors
-///
-/// The auditor's, in the same order; then `CofactoredOnly`.
-pub fn verify_at_gate(
-    message: &[u8],
-    key: &PublicKey,
-    signature: &Signature,
-) -> Result<(), SignatureFault> {
-    signature.check_encoding()?;
-    // The equation without cofactor implies the one with it, so a yes here needs no second look.
-    let strict = VerifyingKey::from_bytes(key.as_bytes())
-        .expect("a public key is a point of the curve")
-        .verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature.as_bytes()));
-    match strict {
-        Ok(()) => Ok(()),
-        Err(_) => verify(message, key, signature).and(Err(SignatureFault::CofactoredOnly)),
-    }
 }
 
 /// Finds those that [`verify`] refuses, many together: the indexes of the bad ones, ascending.
@@ -217,16 +185,6 @@ fn bisect<R: CryptoRng + ?Sized>(
     }
 }
 
-/// Finds those that [`verify_at_gate`] refuses, on all threads: their indexes, ascending.
-pub fn gate_faults(items: &[SignedMessage<'_>]) -> Vec<usize> {
-    items
-        .par_iter()
-        .enumerate()
-        .filter(|(_, item)| verify_at_gate(item.message, &item.key, &item.signature).is_err())
-        .map(|(index, _)| index)
-        .collect()
-}
-
 fn zebra_signature(signature: &Signature) -> ed25519_zebra::Signature {
     ed25519_zebra::Signature::from_bytes(signature.as_bytes())
 }
@@ -258,6 +216,5 @@ mod tests {
     #[test]
     fn an_empty_batch_has_no_bad_ones() {
         assert!(verify_batch(&[], &mut rand::rng()).is_empty());
-        assert!(gate_faults(&[]).is_empty());
     }
 }

@@ -16,7 +16,7 @@ use crate::model::event::Statement;
 use crate::model::hash::LeafHash;
 use crate::model::ident::KeyBytes;
 use crate::model::key::{KeyFault, PublicKey};
-use crate::model::signature::{Signature, SignatureFault, verify_at_gate};
+use crate::model::signature::{Signature, SignatureFault, verify};
 
 use super::Refused;
 
@@ -86,7 +86,7 @@ pub enum SignerFault {
     /// The key is no valid public key.
     #[error(transparent)]
     Key(#[from] KeyFault),
-    /// The signature is not valid, or not for the gate.
+    /// The signature is not valid.
     #[error(transparent)]
     Signature(#[from] SignatureFault),
 }
@@ -145,9 +145,10 @@ impl Gate {
         let signatures = event.signed.signatures.iter().map(|bytes| Signature::from_bytes(*bytes));
         for (position, (signer, signature)) in event.head.signers.iter().zip(signatures).enumerate()
         {
-            let valid = self.public_key(&signer.key).map_err(SignerFault::Key).and_then(|key| {
-                verify_at_gate(&message, &key, &signature).map_err(SignerFault::Signature)
-            });
+            let valid = self
+                .public_key(&signer.key)
+                .map_err(SignerFault::Key)
+                .and_then(|key| verify(&message, &key, &signature).map_err(SignerFault::Signature));
             valid.map_err(|fault| Refused::Signature { position, key: signer.key, fault })?;
         }
         let json = as_json(&event);

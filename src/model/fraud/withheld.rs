@@ -17,7 +17,7 @@ use crate::model::ident::{EntryIndex, KeyBytes};
 use crate::model::lodged::Lodged;
 use crate::model::merkle::verify_inclusion;
 use crate::model::seal::{Row, TableProof};
-use crate::model::signature::{Signature, verify_at_gate};
+use crate::model::signature::{Signature, verify};
 use crate::model::state::{History, Recorded, State};
 use crate::model::subject::Subject;
 use crate::model::trust::TrustFile;
@@ -130,7 +130,7 @@ impl Withheld {
         let message = event.signed.frame.signing_message(&lodged.genesis);
         for (signer, bytes) in event.head.signers.iter().zip(&event.signed.signatures) {
             let key = signer.key.check().map_err(|fault| FraudFault::Refused(fault.code()))?;
-            verify_at_gate(&message, &key, &Signature::from_bytes(*bytes))
+            verify(&message, &key, &Signature::from_bytes(*bytes))
                 .map_err(|fault| FraudFault::Refused(fault.code()))?;
         }
         if event.head.signed_at > lodged.at {
