@@ -171,7 +171,7 @@ impl Both {
             }
             Act::Void { nth } => {
                 let (_, target, who, _) = self.done.get(*nth)?;
-                let target_index = self.world.state.index_of(target)?;
+                let target_index = self.world.index_of(target)?;
                 let at = usize::try_from(target_index).unwrap();
                 let target_kind = self.world.log.entries[at].event.frame.kind;
                 let replacement = Blob::default();

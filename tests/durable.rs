@@ -112,7 +112,7 @@ fn survives(script: &[Vec<SignedEvent>], step: u64, fault: Fault) -> bool {
         }
     };
     for accepted in &answered {
-        let found = writer.with_state(|state| state.index_of(&accepted.hash));
+        let found = writer.with_ledger(|ledger| ledger.index_of(&accepted.hash)).unwrap();
         assert_eq!(found, Some(accepted.index), "{fault:?} at {step}");
     }
     // Whoever did not get an answer submits again, and gets one.
@@ -466,7 +466,7 @@ fn nothing_answered_is_lost_by_kill_9() {
         answered.extend(said.answered);
         let mut ledger = Ledger::open(folder.path()).unwrap();
         for (hash, index) in &answered {
-            assert_eq!(ledger.state().index_of(hash), Some(*index), "run {run}, seed {seed}");
+            assert_eq!(ledger.index_of(hash).unwrap(), Some(*index), "run {run}, seed {seed}");
         }
         if run.is_multiple_of(10) {
             check_ledger(&ledger);

@@ -125,7 +125,7 @@ fn correcting(
     replacement: Option<Statement>,
     who: &[(Capacity, &str)],
 ) -> Draft {
-    let index = world.state.index_of(&target).unwrap();
+    let index = world.index_of(&target).unwrap();
     let kind = world.log.entries[usize::try_from(index).unwrap()].event.frame.kind;
     let bytes = replacement.map_or(Vec::new(), |statement| statement.to_bytes());
     let statement = Correction {

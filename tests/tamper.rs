@@ -117,7 +117,7 @@ impl Stage {
 
     /// A correction of the received gift's donation.
     fn corrected(&self, change: impl FnOnce(&mut Donation)) -> Draft {
-        let target_index = self.world.state.index_of(&self.received).unwrap();
+        let target_index = self.world.index_of(&self.received).unwrap();
         let mut donation = self.world.state.gifts[&self.received].donation.clone();
         change(&mut donation);
         let statement = Correction {

@@ -128,6 +128,11 @@ pub struct World {
 }
 
 impl World {
+    /// The entry of an event.
+    pub fn index_of(&self, event: &EventHash) -> Option<u64> {
+        self.state.index_of(event, &self.log)
+    }
+
     /// Entry 0 only.
     pub fn bare() -> Self {
         Self::under(rules())

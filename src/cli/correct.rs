@@ -100,7 +100,7 @@ fn read(args: &Args, ctx: &Context) -> Result<(u64, OpenEvent, Statement), Failu
     let state = ledger.state();
     let index = match &args.target {
         Target::Index(index) => *index,
-        Target::Event(event) => state.index_of(event).ok_or(Code::CorrectionTarget)?,
+        Target::Event(event) => ledger.index_of(event)?.ok_or(Code::CorrectionTarget)?,
         Target::Gift(gift) => state.gift_by_id(gift).ok_or(Code::GiftUnknown)?.entries[0],
     };
     if index >= state.size {

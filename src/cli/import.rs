@@ -186,7 +186,10 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
     let signed_at = begun.unwrap_or_else(now);
     let signing = Signing { genesis: state.genesis, keys: &keys, signed_at };
     let mut events = signing.sign(plan, &state)?;
-    events.retain(|event| state.index_of(&event.frame.hash(&state.genesis)).is_none());
+    let hashes: Vec<_> = events.iter().map(|event| event.frame.hash(&state.genesis)).collect();
+    let known = hashes.iter().map(|hash| writer.with_ledger(|ledger| ledger.index_of(hash)));
+    let mut known = known.collect::<Result<Vec<_>, _>>()?.into_iter();
+    events.retain(|_| known.next().flatten().is_none());
     if let (Some(before), true) = (&before, events.is_empty()) {
         return Err(Failure::refused("import/already").with("index", before.index));
     }

@@ -362,9 +362,9 @@ fn lowered(stage: &mut Stage) -> Result<EventHash, DemoError> {
     };
     let gift = stage.say(recorded(600)?, &[CHARITY_TAKES])?;
     stage.wait(1)?;
-    let target_index = stage.with_state(|state| state.index_of(&gift));
+    let target_index = stage.with_state(|state| state.gifts[&gift].entries[0]);
     let correction = Correction {
-        target_index: target_index.expect("the donation has been recorded"),
+        target_index,
         target: gift,
         target_kind: Kind::Donation as u16,
         replacement: Blob::new(Statement::from(recorded(500)?).to_bytes())?,

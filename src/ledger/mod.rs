@@ -34,7 +34,7 @@ use crate::model::date::UnixMs;
 use crate::model::encoding::Malformed;
 use crate::model::entry::{Entry, Header, Link, Links, NO_LEAF, OpenEvent};
 use crate::model::event::{Anchor, Statement};
-use crate::model::hash::LeafHash;
+use crate::model::hash::{EventHash, LeafHash};
 use crate::model::ident::EntryIndex;
 use crate::model::key::SecretKey;
 use crate::model::policy::Policy;
@@ -217,6 +217,15 @@ impl Ledger {
     /// As [`Log::entry`].
     pub fn entry(&self, index: EntryIndex) -> Result<Entry, LedgerError> {
         self.log.entry(index)
+    }
+
+    /// The entry of an event that is in the log.
+    ///
+    /// # Errors
+    /// As [`Log::entry`].
+    pub fn index_of(&self, event: &EventHash) -> Result<Option<EntryIndex>, LedgerError> {
+        let found = self.state.index_of(event, &self.log);
+        self.log.take_fault().map_or(Ok(found), Err)
     }
 
     /// The newest durable checkpoint.

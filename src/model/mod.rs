@@ -1,6 +1,7 @@
 //! What is stated, and what follows from it: pure, without I/O, clock or randomness.
 
 pub mod audited;
+mod buckets;
 pub mod checkpoint;
 pub mod date;
 pub mod derived;

@@ -128,7 +128,7 @@ impl<'a> Replay<'a> {
         }
         let entry = Recorded { index, recorded_at, event };
         let judged = place
-            .and_then(|()| match state.index_of(&entry.event.hash) {
+            .and_then(|()| match state.index_of(&entry.event.hash, &self.past) {
                 Some(first) => Err(Violation::new(Code::EventDuplicate, first, index)),
                 None => Ok(()),
             })

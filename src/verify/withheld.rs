@@ -1,5 +1,6 @@
 //! Whether an event that was lodged is in a log when it must be (spec section 19.5).
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fraud::{Evidence, entry_at, for_each_entry, head, nodes, show, unless_io};
@@ -77,7 +78,10 @@ pub fn judge_lodged(
     let Some(deadline) = deadline(source, size, state, lodged)? else {
         return Ok((Lodging::Pending { deadline: None }, None));
     };
-    let recorded = match state.index_of(&lodged.event.hash) {
+    let past = Past { source, state, failed: RefCell::default() };
+    let index = state.index_of(&lodged.event.hash, &past);
+    past.failed.take().map_or(Ok(()), Err)?;
+    let recorded = match index {
         Some(index) => {
             entry_at(source, size, index)?.map(|entry| (index, entry.header.recorded_at))
         }
@@ -98,7 +102,9 @@ pub fn judge_lodged(
     if proof.is_none() && recorded.is_none() {
         let event = lodged.event.clone();
         let entry = Recorded { index: size, recorded_at: state.recorded_at, event };
-        if let Err(violation) = state.clone().apply(&entry, &Past { source, state }) {
+        let applied = state.clone().apply(&entry, &past);
+        past.failed.take().map_or(Ok(()), Err)?;
+        if let Err(violation) = applied {
             return Ok((Lodging::Refused { code: violation.code.as_str() }, None));
         }
     }
@@ -133,18 +139,29 @@ fn deadline(
 struct Past<'a> {
     source: &'a dyn LogSource,
     state: &'a State,
+    /// Why an entry could not be had; the rules only see that it could not.
+    failed: RefCell<Option<SourceError>>,
+}
+
+impl Past<'_> {
+    fn entry(&self, index: EntryIndex) -> Option<Entry> {
+        let first = |error| {
+            self.failed.borrow_mut().get_or_insert(error);
+        };
+        entry_at(self.source, self.state.size, index).map_err(first).ok()?
+    }
 }
 
 impl History for Past<'_> {
     fn event(&self, index: EntryIndex) -> Option<Recorded> {
-        let entry = entry_at(self.source, self.state.size, index).ok()??;
+        let entry = self.entry(index)?;
         let genesis = if index == 0 { NO_LEAF } else { self.state.genesis };
         let event = entry.event.open(&genesis).ok()?;
         Some(Recorded { index, recorded_at: entry.header.recorded_at, event })
     }
 
     fn leaf(&self, index: EntryIndex) -> Option<LeafHash> {
-        entry_at(self.source, self.state.size, index).ok()?.map(|entry| entry.leaf())
+        self.entry(index).map(|entry| entry.leaf())
     }
 }
 

@@ -186,7 +186,7 @@ impl Sequencer {
             Work::Seal => return self.seal_on_request(ledger),
         };
         let hash = event.hash;
-        if let Some(index) = ledger.state().index_of(&hash) {
+        if let Some(index) = ledger.index_of(&hash).map_err(unreadable)? {
             let (entry, leaf) = known(ledger, index)?;
             let signatures_differ = entry.event.signatures != event.signed.signatures;
             return Ok(Accepted { index, leaf, hash, already: true, signatures_differ, warnings });

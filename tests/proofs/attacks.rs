@@ -9,7 +9,7 @@ use super::*;
 
 /// Puts a statement in the place of an earlier one of red-cross, or voids it.
 fn correct(world: &mut World, target: EventHash, new: Option<Statement>, by: Capacity, who: &str) {
-    let target_index = world.state.index_of(&target).unwrap();
+    let target_index = world.index_of(&target).unwrap();
     let kind = world.log.entries[target_index as usize].event.frame.kind;
     let replacement = Blob::new(new.map_or(Vec::new(), |new| new.to_bytes())).unwrap();
     let correction = Correction { target_index, target, target_kind: kind, replacement };

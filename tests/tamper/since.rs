@@ -135,7 +135,7 @@ fn long_world() -> World {
     assert!(world.state.size > 258, "{}", world.state.size);
     for gift in [first, last] {
         let receipt = world.state.gifts[&gift].clone();
-        let index = world.state.index_of(&gift).unwrap() + 2;
+        let index = world.index_of(&gift).unwrap() + 2;
         assert_eq!(receipt.id, gift);
         let correction = correction(&world, gift, world.state.size - index);
         let mut draft = world.draft(correction, &[(Capacity::Taker, "hospital-a")]);

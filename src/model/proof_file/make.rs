@@ -134,7 +134,7 @@ impl<S: ProofSource> Maker<'_, S> {
             }
             for further in further(&about, &file.parts) {
                 let index = match further {
-                    Further::Order(order) => self.state.index_of(&order),
+                    Further::Order(order) => self.state.orders.get(&order).map(|order| order.index),
                     Further::Target(index) => Some(index),
                 };
                 if let Some(index) = index.filter(|index| *index < size) {

@@ -103,7 +103,7 @@ impl Replayed {
                 return Err(Violation::new(Code::EventMalformed, (), malformed.code));
             }
         };
-        if let Some(first) = self.state.index_of(&event.hash) {
+        if let Some(first) = self.state.index_of(&event.hash, file) {
             return Err(Violation::new(Code::EventDuplicate, first, index));
         }
         if let Some(at) = bad_signer {

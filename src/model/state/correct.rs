@@ -33,7 +33,7 @@ pub(super) enum Held {
 impl State {
     /// The event that a correction names, if it is in the log under that index and hash.
     pub(super) fn target(&self, s: &Correction, history: &dyn History) -> Option<Recorded> {
-        let index = self.index_of(&s.target).filter(|index| *index == s.target_index)?;
+        let index = self.index_of(&s.target, history).filter(|index| *index == s.target_index)?;
         let target = history.event(index)?;
         let kind = target.event.statement.as_ref().map(Statement::kind)?;
         (target.event.hash == s.target && kind as u16 == s.target_kind).then_some(target)

@@ -14,10 +14,11 @@ mod gift;
 mod parties;
 mod scope;
 mod seal;
+mod seen;
 mod shipment;
 mod signers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -33,6 +34,7 @@ pub use shipment::{Dated, Shipment, Shipments};
 use correct::Held;
 use gift::{Books, Fact};
 use seal::Seals;
+use seen::Seen;
 
 use super::date::{Date, UnixMs};
 use super::entry::{Link, Links, NO_LEAF, OpenEvent, Place};
@@ -144,7 +146,7 @@ pub struct State {
     pub campaigns: BTreeMap<Text<60>, Campaign>,
     /// Attestations that speak of no gift.
     pub publications: Vec<EntryIndex>,
-    events: HashMap<EventHash, EntryIndex>,
+    events: Seen,
     rows: Rows,
     seals: Seals,
     /// How many entries have been taken in.
@@ -179,7 +181,7 @@ impl State {
             orders: BTreeMap::new(),
             campaigns: BTreeMap::new(),
             publications: Vec::new(),
-            events: HashMap::from([(entry.event.hash, 0)]),
+            events: Seen::default(),
             rows: Rows::default(),
             seals: Seals::default(),
             size: 0,
@@ -187,6 +189,7 @@ impl State {
             last_leaf: NO_LEAF,
         };
         state.authorise_genesis(&entry.event.head, genesis)?;
+        state.events.insert(&entry.event.hash, 0);
         state.advance(entry, leaf, &BTreeSet::from([Subject::Root]));
         Ok(state)
     }
@@ -202,9 +205,11 @@ impl State {
         self.rules_at(self.size)
     }
 
-    /// The entry of an event that is in the log.
-    pub fn index_of(&self, event: &EventHash) -> Option<EntryIndex> {
-        self.events.get(event).copied()
+    /// The entry of an event that is in the log. Where an entry cannot be read that may be the
+    /// event's, it is taken for another's: `history` knows why.
+    pub fn index_of(&self, event: &EventHash, history: &dyn History) -> Option<EntryIndex> {
+        let is_at = |index| history.event(index).is_some_and(|found| found.event.hash == *event);
+        self.events.index_of(event, is_at)
     }
 
     /// A gift by the id that donors hold.
@@ -286,8 +291,8 @@ impl State {
     /// The first rule that it breaks, in the order of the spec.
     pub fn apply(&mut self, entry: &Recorded, history: &dyn History) -> Result<(), Violation> {
         let event = &entry.event;
-        if let Some(index) = self.events.get(&event.hash) {
-            return Err(Violation::new(Code::EventDuplicate, *index, entry.index));
+        if let Some(index) = self.index_of(&event.hash, history) {
+            return Err(Violation::new(Code::EventDuplicate, index, entry.index));
         }
         if let Some(anchor) = &event.head.anchor {
             let leaf = history.leaf(anchor.index).filter(|_| anchor.index < entry.index);
@@ -302,7 +307,7 @@ impl State {
             self.authorise(&event.head, statement, entry, history)?;
             self.carry_out(statement, entry, history)?;
         }
-        self.events.insert(event.hash, entry.index);
+        self.events.insert(&event.hash, entry.index);
         Ok(())
     }
 
