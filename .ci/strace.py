@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks under strace that a writer answers only what is on the medium.
 
-Runs the test `durable::child` with one thread, which submits events one after the other and says
+Runs the test `faults::kill::child` with one thread, which submits events one after the other and says
 "ack" for each answer in one write. In the trace, before the n-th ack, n times an fdatasync of the
 log's data file must have succeeded that began after the file was written, nothing written to it
 may be without one, and n checkpoints must have been renamed into place.
@@ -36,7 +36,7 @@ def test_binary():
 def run(binary, variables, *tracer):
     arguments = ["--exact", "--ignored", "--nocapture"]
     environment = {**os.environ, **variables}
-    name = "durable::" + ("child" if tracer else "make_folder")
+    name = "faults::kill::" + ("child" if tracer else "make_folder")
     subprocess.run([*tracer, binary, name, *arguments], check=True, env=environment,
                    stdout=subprocess.DEVNULL)
 

@@ -30,10 +30,11 @@ const PURPOSES: [Purpose; 4] = [Purpose::Issue, Purpose::Transfer, Purpose::Retu
 type Signing = Vec<(Capacity, Name)>;
 
 /// The rules and the naive model, side by side.
-struct Both {
-    world: World,
+#[derive(Clone)]
+pub struct Both {
+    pub world: World,
     naive: Naive,
-    gifts: Vec<EventHash>,
+    pub gifts: Vec<EventHash>,
     ships: Ships,
     /// Every accepted act with its event, who signed, and the shipments known before it.
     done: Vec<(Act, EventHash, Signing, Ships)>,
@@ -41,7 +42,7 @@ struct Both {
 }
 
 impl Both {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut world = World::new();
         let clinic = PartyEnrolled {
             handle: handle("clinic"),
@@ -224,6 +225,35 @@ impl Both {
             return Ok(Some(false));
         };
         self.nothing_moves_unsigned(&before, &act, &who)?;
+        let words = format!("{act:?}");
+        self.happened(act, event, who, naive);
+        self.agree(&words)?;
+        Ok(Some(true))
+    }
+
+    /// What the naive model makes of an act, as an event that nobody has judged yet: the draft, and
+    /// the model after it if it is to be accepted. `None` if nobody can write it down.
+    pub fn plan(&self, act: &Act, aim: Option<usize>) -> Option<(Draft, Option<Self>)> {
+        let act = self.aimed(act, aim);
+        if matches!(&act, Act::Void { nth } if self.voided.contains(nth)) {
+            return None;
+        }
+        let (statement, who) = self.write(&act)?;
+        let mut draft = self.world.draft(statement, &who);
+        if matches!(act, Act::Void { .. }) {
+            draft.reason = Some(Reason { code: ReasonCode::Typing, text: text("") });
+        }
+        let frame = draft.frame().ok().filter(|frame| frame.open().is_ok())?;
+        let after = self.rule(&act).ok().map(|naive| {
+            let mut after = self.clone();
+            after.happened(act, frame.hash(&self.world.state.genesis), who, naive);
+            after
+        });
+        Some((draft, after))
+    }
+
+    /// Takes note of an act that was accepted as this event.
+    fn happened(&mut self, act: Act, event: EventHash, who: Signing, naive: Naive) {
         self.naive = naive;
         let known = self.ships.clone();
         match &act {
@@ -236,20 +266,24 @@ impl Both {
             }
             _ => {}
         }
+        self.done.push((act, event, who, known));
+    }
+
+    /// Every gift is where both say.
+    pub fn agree(&self, act: &str) -> Result<(), TestCaseError> {
         for (at, gift) in self.gifts.iter().enumerate() {
             prop_assert_eq!(
                 picture(&self.world, *gift),
                 self.naive.picture(at, &self.ships),
-                "{:?}",
+                "{}",
                 act
             );
             let gift = &self.world.state.gifts[gift];
             let made = gift.donated(1) + gift.surplus + gift.unpacked;
-            prop_assert_eq!(gift.accounts.sum(|_| true), made, "conserved: {:?}", act);
+            prop_assert_eq!(gift.accounts.sum(|_| true), made, "conserved: {}", act);
             prop_assert_eq!(made, self.naive.made[at]);
         }
-        self.done.push((act, event, who, known));
-        Ok(Some(true))
+        Ok(())
     }
 
     /// What a party has leaves it only under its signature, and comes only under its signature.

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use giftproof::model::date::UnixMs;
 use giftproof::model::draft::Draft;
@@ -101,7 +103,7 @@ pub fn rules() -> Rules {
 }
 
 /// The entries of a log, for rules that look back.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Log {
     pub entries: Vec<Entry>,
     genesis: Option<LeafHash>,
@@ -120,11 +122,13 @@ impl History for Log {
 }
 
 /// A log with its state: signed, but no signatures are checked and nothing is stored.
+#[derive(Clone)]
 pub struct World {
     pub state: State,
     pub log: Log,
     pub now: UnixMs,
-    nonce: RefCell<u64>,
+    /// Shared by clones: no two drafts are equal.
+    nonce: Arc<AtomicU64>,
 }
 
 impl World {
@@ -177,7 +181,7 @@ impl World {
         let leaf = entry.leaf();
         let state = State::begin(&recorded, leaf).unwrap();
         let log = Log { entries: vec![entry], genesis: Some(leaf) };
-        Self { state, log, now: UnixMs(START_MS + 60_000), nonce: RefCell::new(0) }
+        Self { state, log, now: UnixMs(START_MS + 60_000), nonce: Arc::default() }
     }
 
     /// With everybody enrolled and vouched for.
@@ -208,9 +212,9 @@ impl World {
 
     /// A draft with these signers, each a party whose key has its name.
     pub fn draft(&self, statement: impl Into<Statement>, who: &[(Capacity, &str)]) -> Draft {
-        *self.nonce.borrow_mut() += 1;
+        let number = self.nonce.fetch_add(1, Ordering::Relaxed) + 1;
         let mut nonce = [0; 16];
-        nonce[..8].copy_from_slice(&self.nonce.borrow().to_be_bytes());
+        nonce[..8].copy_from_slice(&number.to_be_bytes());
         let draft = Draft::new(statement, self.now, nonce);
         who.iter().fold(draft, |draft, (capacity, name)| {
             draft.signer(*capacity, Some(&handle(name)), key(name))
@@ -232,7 +236,11 @@ impl World {
 
     /// Lets the rules judge an event, and records it if they accept it.
     pub fn submit(&mut self, draft: Draft) -> Result<EventHash, Violation> {
-        let signed = sign(&draft, &self.state.genesis);
+        self.submit_signed(sign(&draft, &self.state.genesis))
+    }
+
+    /// As [`Self::submit`], of an event that is signed already.
+    pub fn submit_signed(&mut self, signed: SignedEvent) -> Result<EventHash, Violation> {
         let event = signed.clone().open(&self.state.genesis).unwrap();
         let hash = event.hash;
         let recorded = Recorded { index: self.state.size, recorded_at: self.now, event };

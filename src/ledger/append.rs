@@ -12,7 +12,7 @@ use crate::model::violation::Violation;
 use crate::store::CommitError;
 
 use super::error::{LedgerError, io};
-use super::{Ledger, published};
+use super::{Ledger, published, witnessed};
 
 /// Why an event was not appended; nothing has changed.
 #[derive(Debug)]
@@ -84,13 +84,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the trust file, for others to take away; one that is there stays as it is.
+    /// Writes the trust file, for others to take away; one that is there stays as it is, so it is
+    /// on disk, whole, before it has its name.
     pub(crate) fn write_trust_if_absent(&self, path: &Path) -> Result<(), LedgerError> {
         if path.symlink_metadata().is_ok() {
             return Ok(());
         }
         let trust = self.trust()?.to_string();
-        published::replace(path, trust.as_bytes()).map_err(io("writing the trust file"))
+        witnessed::write_durably(path, &trust).map_err(io("writing the trust file"))
     }
 
     /// Lets the newest checkpoint leave the process.

@@ -359,7 +359,8 @@ fn file_of(folder: &Path, size: u64, sealed: bool) -> PathBuf {
     folder.join(FOLDER).join(format!("{size}{}", if sealed { SEALED } else { "" }))
 }
 
-fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a small file that is on disk, whole, before it has its name.
+pub(super) fn write_durably(path: &Path, text: &str) -> io::Result<()> {
     let mut file = OutputFile::create(path, Existing::Replace)?;
     file.write_all(text.as_bytes())?;
     file.commit()

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::{Commit, CommitError, ObjectName, Store, StoreError};
@@ -42,7 +43,7 @@ pub enum Fault {
     Full,
 }
 
-/// What goes wrong with every read, until it is taken back.
+/// What goes wrong with a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadFault {
@@ -53,6 +54,10 @@ pub enum ReadFault {
         /// The position of the bit.
         bit: usize,
     },
+    /// Objects end in their middle.
+    Cut,
+    /// Objects are read with the bytes of another one: the next by name, or the first.
+    Misplaced,
     /// Objects are absent.
     Missing,
     /// The head is the one before the newest.
@@ -87,7 +92,7 @@ pub struct MemoryStore {
     generation: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Medium {
     objects: BTreeMap<ObjectName, Object>,
     head: Option<Vec<u8>>,
@@ -99,9 +104,13 @@ struct Medium {
     /// A fault, and how many steps of commits come before the one that fails.
     fault: Option<(u64, Fault)>,
     read_fault: Option<ReadFault>,
+    /// How many reads there were.
+    reads: u64,
+    /// A fault of a single read, and the number of that read, counted from 1.
+    read_fault_at: Option<(u64, ReadFault)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Object {
     bytes: Vec<u8>,
     /// Left behind by a commit that never came to its head.
@@ -120,6 +129,12 @@ impl MemoryStore {
         Self { medium: Arc::default(), generation: 0 }
     }
 
+    /// A store on a copy of the medium: what happens to one does not happen to the other.
+    pub fn copy(&self) -> Self {
+        let medium = self.medium().clone();
+        Self { medium: Arc::new(Mutex::new(medium)), generation: self.generation }
+    }
+
     /// Cuts the power and starts again on what the medium has kept. Planned faults are forgotten.
     pub fn reopen(&self) -> Self {
         let mut medium = self.medium();
@@ -127,6 +142,7 @@ impl MemoryStore {
         medium.stopped = false;
         medium.fault = None;
         medium.read_fault = None;
+        medium.read_fault_at = None;
         Self { medium: Arc::clone(&self.medium), generation: medium.generation }
     }
 
@@ -138,6 +154,17 @@ impl MemoryStore {
     /// Makes all reads fail from now on; `None` makes them work again.
     pub fn fail_reads(&self, fault: Option<ReadFault>) {
         self.medium().read_fault = fault;
+    }
+
+    /// Makes a single read fail: the next one for `reads_before` 0.
+    pub fn fail_read_at(&self, reads_before: u64, fault: ReadFault) {
+        let mut medium = self.medium();
+        medium.read_fault_at = Some((medium.reads + 1 + reads_before, fault));
+    }
+
+    /// How many reads, of objects and of the head, there were since the medium was made.
+    pub fn reads(&self) -> u64 {
+        self.medium().reads
     }
 
     /// Notes that the layer above answers now that `entry` is in the log.
@@ -166,14 +193,21 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn read(&self, name: &ObjectName) -> Result<Option<Vec<u8>>, StoreError> {
-        let medium = self.running()?;
+        let mut medium = self.running()?;
+        let fault = medium.read_fault_now();
         let mut bytes = medium.objects.get(name).map(|object| object.bytes.clone());
-        match (medium.read_fault, &mut bytes) {
+        match (fault, &mut bytes) {
             (Some(ReadFault::Fails), _) => return Err(failed("reading an object")),
             (Some(ReadFault::Missing), _) => return Ok(None),
             (Some(ReadFault::Flipped { bit }), Some(bytes)) if !bytes.is_empty() => {
                 let bit = bit % (bytes.len() * 8);
                 bytes[bit / 8] ^= 1 << (bit % 8);
+            }
+            (Some(ReadFault::Cut), Some(bytes)) => bytes.truncate(bytes.len() / 2),
+            (Some(ReadFault::Misplaced), Some(bytes)) => {
+                let after = (Bound::Excluded(*name), Bound::Unbounded);
+                let other = medium.objects.range(after).next().or(medium.objects.iter().next());
+                *bytes = other.map(|(_, object)| object.bytes.clone()).unwrap_or_default();
             }
             _ => {}
         }
@@ -181,8 +215,8 @@ impl Store for MemoryStore {
     }
 
     fn head(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let medium = self.running()?;
-        match medium.read_fault {
+        let mut medium = self.running()?;
+        match medium.read_fault_now() {
             Some(ReadFault::Fails) => Err(failed("reading the head")),
             Some(ReadFault::StaleHead) => Ok(medium.head_before.clone()),
             _ => Ok(medium.head.clone()),
@@ -242,6 +276,15 @@ impl Medium {
                 self.fault = later.map(|(steps, fault)| (steps - 1, fault));
                 None
             }
+        }
+    }
+
+    /// Counts a read, and tells what goes wrong with it.
+    fn read_fault_now(&mut self) -> Option<ReadFault> {
+        self.reads += 1;
+        match self.read_fault_at {
+            Some((number, fault)) if number == self.reads => Some(fault),
+            _ => self.read_fault,
         }
     }
 
