@@ -345,7 +345,8 @@ fn what_is_not_understood_is_neither_clean_nor_a_failure() {
         assert_eq!((failure.at, failure.violation.code), (Spot::Entry(at as u64), code));
         assert_eq!(next.violation.code, Code::RegistrarsTooFew);
         // The gift is known only by the link to it.
-        let (index, marked) = report.state.unwrap().gifts[&gift].failed.clone().unwrap();
+        let (index, marked) =
+            report.state.unwrap().gifts.get(&gift).unwrap().failed.clone().unwrap();
         assert_eq!((index, marked.as_str()), (at as u64, code.as_str()));
     }
 }

@@ -278,7 +278,7 @@ impl Both {
                 "{}",
                 act
             );
-            let gift = &self.world.state.gifts[gift];
+            let gift = &self.world.state.gifts.get(gift).unwrap();
             let made = gift.donated(1) + gift.surplus + gift.unpacked;
             prop_assert_eq!(gift.accounts.sum(|_| true), made, "conserved: {}", act);
             prop_assert_eq!(made, self.naive.made[at]);
@@ -299,7 +299,7 @@ impl Both {
         for party in PARTIES.into_iter().filter(|party| who.iter().all(|(_, by)| by != party)) {
             for gift in &self.gifts {
                 let has = |state: &giftproof::model::state::State| {
-                    state.gifts[gift].accounts.sum(|account| match &account.place {
+                    state.gifts.get(gift).unwrap().accounts.sum(|account| match &account.place {
                         Whereabouts::AtRest { holder, .. }
                         | Whereabouts::Inspected { holder, .. } => holder.as_str() == party,
                         _ => false,
@@ -377,7 +377,7 @@ pub fn told(story: &[(Act, Option<usize>)], at: usize, between: fn(&mut World)) 
 
 fn picture(world: &World, gift: EventHash) -> BTreeMap<String, u64> {
     let mut picture = BTreeMap::new();
-    for (account, quantity) in world.state.gifts[&gift].accounts.iter() {
+    for (account, quantity) in world.state.gifts.get(&gift).unwrap().accounts.iter() {
         let place = match &account.place {
             Whereabouts::Announced => "announced".to_owned(),
             Whereabouts::AtRest { holder, condition } => format!("{holder} {condition}"),

@@ -27,7 +27,7 @@ fn run(dir: &Path) -> Run {
 
 fn verdicts(state: &State) -> Vec<Verdict> {
     let as_of = AsOf::last_entry(state);
-    state.gifts.values().map(|gift| Verdict::of(state, gift, as_of)).collect()
+    state.gifts.iter().map(|gift| Verdict::of(state, gift, as_of)).collect()
 }
 
 /// Flags with what distinguishes them: lateness by its clock.
@@ -88,7 +88,7 @@ fn journeys_arrive(run: &Run, state: &State) {
     assert_eq!(refused, [8, 9]);
     assert_eq!((run.journeys.listed, run.journeys.unlisted), (2, 10));
     for journey in &run.journeys.gifts {
-        let gift = &state.gifts[&journey.gift];
+        let gift = &state.gifts.get(&journey.gift).unwrap();
         let verdict = Verdict::of(state, gift, AsOf::last_entry(state));
         assert_eq!(verdict.headline, Headline::ReceivedInFull, "row {}", journey.row);
         assert!(verdict.proven.iter().all(|proven| proven.proof == Proof::Vouched));
@@ -107,7 +107,7 @@ fn journeys_arrive(run: &Run, state: &State) {
 fn invented_parties_alone_differ(state: &State) {
     let invented = |party: &Party| party.particulars.name.as_str().contains("(invented 虚构)");
     for verdict in verdicts(state) {
-        let gift = &state.gifts[&verdict.donation];
+        let gift = &state.gifts.get(&verdict.donation).unwrap();
         let published = gift.donation.historic;
         let other = |flag: &&Flag| !matches!(flag, Flag::SuspectedDuplicate { .. });
         if published {
@@ -225,7 +225,7 @@ fn same_seed_same_bytes(exported: &Exported) {
 fn scenes_are_what_they_say(run: &Run, state: &State) {
     let verdict = |word: &str| {
         let scene = run.scenes.iter().find(|scene| scene.word == word).unwrap();
-        Verdict::of(state, &state.gifts[&scene.gift], AsOf::last_entry(state))
+        Verdict::of(state, &state.gifts.get(&scene.gift).unwrap(), AsOf::last_entry(state))
     };
     let expected = [
         ("short-and-damaged", Headline::ReceivedWithDifferences),

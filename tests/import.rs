@@ -44,7 +44,7 @@ fn accepted(world: &World, events: &[SignedEvent]) -> State {
 /// The shipments that arrived after the gift's own deadline.
 fn late<'a>(state: &'a State, gift: &'a Gift) -> impl Iterator<Item = String> + 'a {
     let late = |id: &&_| {
-        let arrived = state.shipments[*id].arrived().unwrap();
+        let arrived = state.shipments.get(id).unwrap().arrived().unwrap();
         gift.donation.deadline.is_some_and(|deadline| arrived.day() > deadline)
     };
     gift.shipments.iter().filter(late).map(|id| id.to_string())
@@ -52,7 +52,7 @@ fn late<'a>(state: &'a State, gift: &'a Gift) -> impl Iterator<Item = String> + 
 
 fn late_gifts_and_shipments(state: &State) -> (usize, usize) {
     let late: Vec<Vec<String>> =
-        state.gifts.values().map(|gift| late(state, gift).collect()).collect();
+        state.gifts.iter().map(|gift| late(state, gift).collect()).collect();
     let gifts = late.iter().filter(|shipments| !shipments.is_empty()).count();
     (gifts, late.into_iter().flatten().collect::<BTreeSet<_>>().len())
 }
@@ -84,12 +84,12 @@ fn scms_deliveries_are_gifts_with_their_journeys() {
     assert_eq!(late_gifts_and_shipments(&state), (1_186, 805));
     let early =
         |shipment: &giftproof::model::state::Shipment| shipment.receipts_before_delivery().len();
-    assert_eq!(state.shipments.values().map(early).sum::<usize>(), 3);
+    assert_eq!(state.shipments.iter().map(early).sum::<usize>(), 3);
     // The names of recipients say that they are countries.
     let party = state.parties.get(&handle("country-cote-d-ivoire")).unwrap();
     assert_eq!(party.particulars.name.as_str(), "Côte d'Ivoire (recipient country)");
     // Signing is now; only what happened is dated back.
-    for gift in state.gifts.values() {
+    for gift in state.gifts.iter() {
         assert!(gift.donation.historic && gift.late.is_empty());
     }
 
@@ -127,11 +127,11 @@ fn received_lines_become_gifts_and_nine_rows_are_refused() {
     let world = World::bare();
     let state = accepted(&world, &signed(&plan, &world));
     let restating = |gift: &&Gift| !gift.donation.restates.is_empty();
-    assert_eq!(state.gifts.values().filter(restating).count(), 91);
-    let lines: usize = state.gifts.values().map(|gift| gift.donation.lines.len()).sum();
+    assert_eq!(state.gifts.iter().filter(restating).count(), 91);
+    let lines: usize = state.gifts.iter().map(|gift| gift.donation.lines.len()).sum();
     assert_eq!(lines, 2_904);
     // WH-R-0129-0203:40, whose specification stands in the other list.
-    let masks = state.gifts.values().flat_map(|gift| &gift.donation.lines);
+    let masks = state.gifts.iter().flat_map(|gift| &gift.donation.lines);
     let masks: Vec<&Line> =
         masks.filter(|line| line.item.as_str() == "口罩（定向捐赠江夏红十字）").collect();
     assert_eq!((masks.len(), masks[0].quantity), (1, 100));

@@ -112,7 +112,7 @@ pub fn check(world: &World, proof: &ProofFile) -> Proven {
 
 /// Every gift of a world, as its proof tells, is the gift that the whole log tells.
 pub fn agree(world: &World) {
-    for gift in world.state.gifts.values() {
+    for gift in world.state.gifts.iter() {
         let proof = prove(world, About::Gift(gift.id));
         let proven = check(world, &proof);
         assert_eq!(proven.gift(), Some(gift));

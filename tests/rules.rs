@@ -35,7 +35,7 @@ fn reached(world: &World, gift: EventHash) -> Vec<(&'static str, u64)> {
         ("alone", Reached::RecordedAlone),
         ("other unit", Reached::OtherUnit),
     ];
-    let accounts = &world.state.gifts[&gift].accounts;
+    let accounts = &world.state.gifts.get(&gift).unwrap().accounts;
     let sum = |level| accounts.sum(|account| account.counts_as_reached() == Some(level));
     levels.map(|(word, level)| (word, sum(level))).into_iter().filter(|(_, q)| *q > 0).collect()
 }

@@ -118,7 +118,7 @@ impl Stage {
     /// A correction of the received gift's donation.
     fn corrected(&self, change: impl FnOnce(&mut Donation)) -> Draft {
         let target_index = self.world.index_of(&self.received).unwrap();
-        let mut donation = self.world.state.gifts[&self.received].donation.clone();
+        let mut donation = self.world.state.gifts.get(&self.received).unwrap().donation.clone();
         change(&mut donation);
         let statement = Correction {
             target_index,

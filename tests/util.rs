@@ -366,7 +366,7 @@ pub fn places(world: &World, gift: EventHash) -> BTreeMap<String, u64> {
 pub fn places_in(state: &State, gift: EventHash) -> BTreeMap<String, u64> {
     use giftproof::model::state::Whereabouts;
     let mut places = BTreeMap::new();
-    for (account, quantity) in state.gifts[&gift].accounts.iter() {
+    for (account, quantity) in state.gifts.get(&gift).unwrap().accounts.iter() {
         let word = match &account.place {
             Whereabouts::Announced => "announced".to_owned(),
             Whereabouts::AtRest { holder, condition } => format!("{holder} {condition}"),

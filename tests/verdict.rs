@@ -12,7 +12,7 @@ use crate::util::*;
 fn verdict(world: &World, gift: EventHash) -> Verdict {
     let mut as_of = AsOf::last_entry(&world.state);
     as_of.day = world.now.date(480);
-    Verdict::of(&world.state, &world.state.gifts[&gift], as_of)
+    Verdict::of(&world.state, &world.state.gifts.get(&gift).unwrap(), as_of)
 }
 
 fn headline(world: &World, gift: EventHash) -> Headline {

@@ -114,9 +114,9 @@ fn read(args: &Args, ctx: &Context) -> Result<(u64, OpenEvent, Statement), Failu
 
 /// What an earlier correction put in the statement's place.
 fn held(state: &State, index: u64, original: &Statement) -> Result<Option<Statement>, Failure> {
-    let replaced = state.gifts.values().find_map(|gift| gift.replaced.get(&index));
+    let replaced = state.gifts.iter().find_map(|gift| gift.replaced.get(&index).cloned());
     match replaced.filter(|bytes| !bytes.is_empty()) {
-        Some(bytes) => Ok(Some(Statement::from_bytes(original.kind(), bytes)?)),
+        Some(bytes) => Ok(Some(Statement::from_bytes(original.kind(), &bytes)?)),
         None => Ok(None),
     }
 }

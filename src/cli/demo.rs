@@ -402,7 +402,8 @@ fn quoted(path: &Path) -> String {
 }
 
 fn verdict(state: &State, gift: &EventHash) -> Verdict {
-    Verdict::of(state, &state.gifts[gift], AsOf::last_entry(state))
+    let gift = state.gifts.get(gift).expect("it was given in this demonstration");
+    Verdict::of(state, &gift, AsOf::last_entry(state))
 }
 
 fn answer(

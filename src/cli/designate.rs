@@ -156,7 +156,7 @@ fn consent(
     for portion in portions {
         let Some(gift) = scene.state.gifts.get(&portion.goods.gift) else { continue };
         standing &= gift.donation.standing_consent;
-        if let Some(key) = scene.gift_key(gift) {
+        if let Some(key) = scene.gift_key(&gift) {
             donors.push((None, Some(key)));
         } else if let Some(donor) = gift.donor.party.as_ref().filter(|donor| scene.has(donor)) {
             donors.push((Some(donor.clone()), None));

@@ -81,7 +81,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let done = signing::carry_out(ctx, &args.event, ring, |scene| {
         let dispatch = statement(args, scene)?;
         let shipment = scene.state.shipments.get(&dispatch.shipment);
-        open = shipment.and_then(|shipment| shipment.dispatches.last()).map(|last| last.index);
+        open = shipment.and_then(|shipment| Some(shipment.dispatches.last()?.index));
         id = Some(dispatch.shipment.clone());
         let mut signers = vec![Signing::party(Capacity::Holder, &dispatch.shipment.giver)];
         if let Some(carrier) = args.carrier.as_ref().filter(|carrier| scene.has(carrier)) {
@@ -153,7 +153,7 @@ pub fn deliver(args: &DeliverArgs, ctx: &Context) -> Result<(), Failure> {
     let mut before = None;
     let done = signing::carry_out(ctx, &args.event, ring, |scene| {
         let shipment = scene.state.shipments.get(&args.shipment);
-        before = shipment.and_then(|shipment| shipment.deliveries.last()).map(|last| last.index);
+        before = shipment.and_then(|shipment| Some(shipment.deliveries.last()?.index));
         let party = scene.actor(&[])?;
         let sends = party == args.shipment.giver;
         let delivery = Delivery {

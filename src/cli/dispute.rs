@@ -67,7 +67,7 @@ pub fn dispute(args: &DisputeArgs, ctx: &Context) -> Result<(), Failure> {
     signing::run(ctx, &args.event, |scene| {
         let gift = scene.gift(&args.gift)?;
         let dispute = Dispute { gift: gift.id, claim: args.claim, text: args.text.clone() };
-        Ok(Plan::new(dispute, vec![speaker(scene, gift)?]))
+        Ok(Plan::new(dispute, vec![speaker(scene, &gift)?]))
     })
 }
 
@@ -78,9 +78,9 @@ pub fn dispute(args: &DisputeArgs, ctx: &Context) -> Result<(), Failure> {
 pub fn answer(args: &ReplyArgs, ctx: &Context) -> Result<(), Failure> {
     signing::run(ctx, &args.event, |scene| {
         let gift = scene.gift(&args.gift)?;
-        let dispute = open_dispute(gift, args.dispute)?;
+        let dispute = open_dispute(&gift, args.dispute)?;
         let answer = Answer { gift: gift.id, dispute, text: args.text.clone() };
-        Ok(Plan::new(answer, vec![speaker(scene, gift)?]))
+        Ok(Plan::new(answer, vec![speaker(scene, &gift)?]))
     })
 }
 
@@ -91,8 +91,8 @@ pub fn answer(args: &ReplyArgs, ctx: &Context) -> Result<(), Failure> {
 pub fn close(args: &ReplyArgs, ctx: &Context) -> Result<(), Failure> {
     signing::run(ctx, &args.event, |scene| {
         let gift = scene.gift(&args.gift)?;
-        let dispute = open_dispute(gift, args.dispute)?;
+        let dispute = open_dispute(&gift, args.dispute)?;
         let closed = DisputeClosed { gift: gift.id, dispute, text: args.text.clone() };
-        Ok(Plan::new(closed, vec![speaker(scene, gift)?]))
+        Ok(Plan::new(closed, vec![speaker(scene, &gift)?]))
     })
 }

@@ -1,11 +1,12 @@
 //! Which goods a command is about: by gift, or by item with the oldest gifts first.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::words::{GiftLine, GiftPortion, text};
 use crate::model::event::{Goods, Line, Portion, UnitChoice};
-use crate::model::ident::Handle;
+use crate::model::ident::{GiftId, Handle};
 use crate::model::state::{Account, Book, Gift, State};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
@@ -43,8 +44,8 @@ pub struct Stock<'a> {
 }
 
 /// What there is of some goods, in the unit of its account.
-struct Pile<'a> {
-    line: &'a Line,
+struct Pile {
+    item: Text<200>,
     goods: Goods,
     /// How many units of the account one unit of the portion is.
     factor: u64,
@@ -92,7 +93,7 @@ impl GoodsArgs {
         quantity: u64,
         portions: &mut Vec<Portion>,
     ) -> Result<(), Failure> {
-        let gift = known(stock, of)?;
+        let gift = &*known(stock, of)?;
         let number = match (of.line, &gift.donation.lines[..]) {
             (Some(number), _) => number,
             (None, [line]) => line.number,
@@ -134,14 +135,17 @@ impl GoodsArgs {
         quantity: u64,
         portions: &mut Vec<Portion>,
     ) -> Result<(), Failure> {
-        let mut gifts: Vec<&Gift> = stock.state.gifts.values().collect();
-        gifts.sort_by_key(|gift| gift.entries[0]);
+        let has = |gift: &Arc<Gift>| gift.donation.lines.iter().any(|line| line.item == *item);
+        let holding = stock.state.gifts.iter().filter(has);
+        let mut gifts: Vec<(u64, GiftId)> =
+            holding.map(|gift| (gift.entries[0], (&gift.id).into())).collect();
+        gifts.sort_unstable();
         let mut left = quantity;
         let mut found = false;
-        for gift in &gifts {
-            let of = GiftLine { gift: (&gift.id).into(), line: None };
+        for (_, gift) in gifts {
+            let of = GiftLine { gift, line: None };
             for pile in self.piles(stock, &of)? {
-                if pile.line.item != *item || left == 0 {
+                if pile.item != *item || left == 0 {
                     continue;
                 }
                 let part = left.min(pile.there);
@@ -150,7 +154,7 @@ impl GoodsArgs {
                 portions.push(Portion::new(pile.goods, part));
             }
         }
-        let there = if found { BTreeSet::new() } else { there(stock, &gifts) };
+        let there = if found { BTreeSet::new() } else { there(stock) };
         if !there.is_empty() {
             let mut names: Vec<String> = there.iter().take(NAMED_MAX).cloned().collect();
             if there.len() > NAMED_MAX {
@@ -172,8 +176,8 @@ impl GoodsArgs {
         self.meant_for.as_ref().or(stock.meant_for.filter(|_| !self.undesignated))
     }
 
-    fn piles<'a>(&self, stock: &Stock<'a>, of: &GiftLine) -> Result<Vec<Pile<'a>>, Failure> {
-        let gift = known(stock, of)?;
+    fn piles(&self, stock: &Stock, of: &GiftLine) -> Result<Vec<Pile>, Failure> {
+        let gift = &*known(stock, of)?;
         if let Some(number) = of.line {
             line_of(gift, number)?;
         }
@@ -196,7 +200,10 @@ impl GoodsArgs {
             let goods = Goods { gift: gift.id, line: line.number, unit, meant_for };
             match piles.iter_mut().find(|pile| pile.goods == goods) {
                 Some(pile) => pile.there += quantity / pile.factor,
-                None => piles.push(Pile { line, goods, factor, there: quantity / factor }),
+                None => {
+                    let (item, there) = (line.item.clone(), quantity / factor);
+                    piles.push(Pile { item, goods, factor, there });
+                }
             }
         }
         Ok(piles)
@@ -234,20 +241,20 @@ impl GoodsArgs {
 }
 
 /// The items of which there is anything, each with its unit.
-fn there(stock: &Stock, gifts: &[&Gift]) -> BTreeSet<String> {
+fn there(stock: &Stock) -> BTreeSet<String> {
     let item = |gift: &Gift, account: &Account| {
         let line = gift.donation.line(account.line)?;
         let loose = gift.loose_units.get(&line.number).filter(|_| account.book == Book::Loose);
         Some(format!("{} ({})", line.item, loose.unwrap_or(&line.unit)))
     };
-    let of = |gift: &&Gift| -> Vec<String> {
+    let of = |gift: Arc<Gift>| -> Vec<String> {
         let here = gift
             .accounts
             .iter()
-            .filter(|(account, quantity)| *quantity > 0 && (stock.place)(gift, account));
-        here.filter_map(|(account, _)| item(gift, account)).collect()
+            .filter(|(account, quantity)| *quantity > 0 && (stock.place)(&gift, account));
+        here.filter_map(|(account, _)| item(&gift, account)).collect()
     };
-    gifts.iter().flat_map(of).collect()
+    stock.state.gifts.iter().flat_map(of).collect()
 }
 
 /// The line's unit in which a portion is counted, for people.
@@ -273,7 +280,7 @@ pub fn spoken(line: &Line, book: Book, quantity: u64) -> (UnitChoice, u64) {
     }
 }
 
-fn known<'a>(stock: &Stock<'a>, of: &GiftLine) -> Result<&'a Gift, Failure> {
+fn known(stock: &Stock, of: &GiftLine) -> Result<Arc<Gift>, Failure> {
     let gift = stock.state.gift_by_id(&of.gift);
     gift.ok_or_else(|| Failure::from(Code::GiftUnknown).with("found", of.gift))
 }

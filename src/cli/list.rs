@@ -1,5 +1,7 @@
 //! `list`: gifts, parties, shipments, needs and differences, with filters.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::context::{Context, columns};
@@ -111,11 +113,13 @@ fn wanted(args: &Args, gift: &Gift, verdict: &Verdict) -> bool {
 fn gift_rows(wanted: impl Fn(&Gift, &Verdict) -> bool, phrases: &Phrases) -> Vec<GiftRow> {
     let state = phrases.state;
     let as_of = AsOf::last_entry(state);
-    let mut gifts: Vec<&Gift> = state.gifts.values().collect();
-    gifts.sort_by_key(|gift| gift.entries[0]);
-    let verdicts = gifts.into_iter().map(|gift| (gift, Verdict::of(state, gift, as_of)));
-    let wanted = verdicts.filter(|(gift, verdict)| wanted(gift, verdict));
-    wanted.map(|(gift, verdict)| row(phrases, gift, verdict)).collect()
+    let shown = state.gifts.iter().filter_map(|gift| {
+        let verdict = Verdict::of(state, &gift, as_of);
+        wanted(&gift, &verdict).then(|| (gift.entries[0], row(phrases, &gift, verdict)))
+    });
+    let mut rows: Vec<(u64, GiftRow)> = shown.collect();
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 fn row(phrases: &Phrases, gift: &Gift, verdict: Verdict) -> GiftRow {
@@ -213,7 +217,7 @@ fn parties(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure>
 
 /// How much of a shipment is still on its way.
 fn is_open(state: &State, shipment: &Shipment) -> bool {
-    let moving = |gift: &Gift| {
+    let moving = |gift: Arc<Gift>| {
         gift.accounts.iter().any(|(account, quantity)| {
             let here = matches!(&account.place, Whereabouts::Moving { shipment: id, .. } if *id == shipment.id);
             here && quantity > 0
@@ -224,7 +228,7 @@ fn is_open(state: &State, shipment: &Shipment) -> bool {
 
 fn shipments(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failure> {
     let state = phrases.state;
-    let wanted = state.shipments.values().filter(|shipment| {
+    let wanted = state.shipments.iter().filter(|shipment| {
         let party = |handle: &Handle| {
             shipment.id.giver == *handle
                 || shipment.taker == *handle
@@ -232,8 +236,9 @@ fn shipments(args: &Args, ctx: &Context, phrases: &Phrases) -> Result<(), Failur
         };
         args.party.as_ref().is_none_or(party) && (!args.open || is_open(state, shipment))
     });
-    let rows: Vec<&Shipment> = wanted.collect();
-    let shown = |shipment: &&Shipment| {
+    let mut rows: Vec<Shipment> = wanted.map(Arc::unwrap_or_clone).collect();
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    let shown = |shipment: &Shipment| {
         let word = match (shipment.receipts.is_empty(), shipment.deliveries.is_empty()) {
             _ if !is_open(state, shipment) => "received",
             (true, false) => "delivered",

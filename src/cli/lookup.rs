@@ -1,6 +1,7 @@
 //! `lookup`: the donor's command. The first line says where the gift is and how much was accepted.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -67,7 +68,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     if let Some(path) = &args.proof {
         let about = match (&gifts, &args.gift) {
             (Ok(gifts), _) => match gifts[..] {
-                [gift] => About::Gift(gift.id),
+                [ref gift] => About::Gift(gift.id),
                 _ => return Err(Failure::refused("lookup/several").with("count", gifts.len())),
             },
             // That there is none can be proven, too.
@@ -122,9 +123,9 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     Err(Failure::not_as_expected("lookup/not-as-expected").with("expected", expected))
 }
 
-fn find<'l>(args: &Args, ledger: &'l Book) -> Result<Vec<&'l Gift>, Failure> {
+fn find(args: &Args, ledger: &Book) -> Result<Vec<Arc<Gift>>, Failure> {
     let state = ledger.state();
-    let found: Vec<&Gift> = match (&args.gift, &args.document) {
+    let found: Vec<Arc<Gift>> = match (&args.gift, &args.document) {
         (Some(id), _) => state.gift_by_id(id).into_iter().collect(),
         (None, Some(number)) => {
             let has =
@@ -134,7 +135,7 @@ fn find<'l>(args: &Args, ledger: &'l Book) -> Result<Vec<&'l Gift>, Failure> {
                     shipment.waybill.as_str() == number || shipment.id.number.as_str() == number
                 })
             };
-            state.gifts.values().filter(|gift| has(&gift.documents) || carried(gift)).collect()
+            state.gifts.iter().filter(|gift| has(&gift.documents) || carried(gift)).collect()
         }
         (None, None) => Vec::new(),
     };

@@ -124,6 +124,7 @@ pub fn verify(ctx: &Context, bytes: &[u8], trust: &TrustFile) -> Result<(), Fail
     let proven = proof.check(trust).map_err(|fault| refused(ctx, &fault))?;
     let outcome = outcome(&proven);
     let gift = proven.gift();
+    let gift = gift.as_deref();
     let verdict = gift.map(|gift| Verdict::of(&proven.state, gift, proven.as_of));
     let recorded = |index| {
         let known = proven.event(index);

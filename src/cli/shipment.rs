@@ -112,7 +112,7 @@ impl Sheet {
             }
         }
         let row = |(at, ((_, place), quantity)): (usize, ((u64, Place), u64))| {
-            let gift = &state.gifts[&place.0];
+            let gift = state.gifts.get(&place.0).expect("it was read just now");
             let line = gift.donation.line(place.1).expect("an account is of a line");
             let (unit, quantity) = spoken(line, place.2, quantity);
             Row {
@@ -120,7 +120,7 @@ impl Sheet {
                 gift: (&gift.id).into(),
                 item: line.item.to_string(),
                 quantity,
-                unit: unit_name(gift, line, unit),
+                unit: unit_name(&gift, line, unit),
                 goods: Goods { gift: gift.id, line: line.number, unit, meant_for: place.3 },
             }
         };
@@ -167,11 +167,10 @@ impl ShipmentFile {
         let state = ledger.state();
         let shipment = state.shipments.get(id).ok_or(Code::ShipmentUnknown)?;
         let mut indexes = BTreeSet::new();
-        let mut named: BTreeSet<&Handle> = [&shipment.taker, &id.giver].into();
-        named.extend(&shipment.carrier);
+        let mut named: BTreeSet<Handle> = [shipment.taker.clone(), id.giver.clone()].into();
+        named.extend(shipment.carrier.clone());
         for gift in shipment.gifts.iter().filter_map(|gift| state.gifts.get(gift)) {
-            named
-                .extend(gift.accounts.iter().filter_map(|(account, _)| account.meant_for.as_ref()));
+            named.extend(gift.accounts.iter().filter_map(|(account, _)| account.meant_for.clone()));
             for index in &gift.entries {
                 let event = ledger.entry(*index)?.event.open(&state.genesis)?;
                 let needed = match &event.statement {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand::Rng;
 use serde_json::{Value, json};
@@ -239,7 +240,7 @@ impl<'a> Scene<'a> {
     ///
     /// # Errors
     /// `gift/unknown`.
-    pub fn gift(&self, id: &GiftId) -> Result<&Gift, Failure> {
+    pub fn gift(&self, id: &GiftId) -> Result<Arc<Gift>, Failure> {
         let unknown = || Failure::from(Code::GiftUnknown).with("found", id);
         self.state.gift_by_id(id).ok_or_else(unknown)
     }
@@ -463,7 +464,7 @@ fn context_of(file: &EventFile, ledger: &Ledger) -> Result<Vec<Entry>, Failure> 
     let gifts = words.iter().filter_map(|word| word.parse::<EventHash>().ok());
     indexes.extend(gifts.filter_map(|gift| Some(state.gifts.get(&gift)?.entries[0])));
     if let Statement::Receipt(Receipt { shipment: Some(id), .. }) = &statement
-        && state.shipments.contains_key(id)
+        && state.shipments.contains(id)
     {
         let sent = ShipmentFile::of(ledger, id)?.entries;
         indexes.extend(sent.iter().map(|entry| entry.header.index));

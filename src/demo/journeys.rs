@@ -282,13 +282,16 @@ fn give(
 fn correct_masks(stage: &mut Stage, masks: &Played) -> Result<Masks, DemoError> {
     let gift = masks.gift;
     let verdict = |stage: &Stage| {
-        stage.with_state(|state| Verdict::of(state, &state.gifts[&gift], AsOf::last_entry(state)))
+        stage.with_state(|state| {
+            let gift = state.gifts.get(&gift).expect("the donation has been recorded");
+            Verdict::of(state, &gift, AsOf::last_entry(state))
+        })
     };
     let before = verdict(stage);
     stage.wait(1)?;
     let (target_index, mut new) = stage.with_state(|state| {
-        let gift = &state.gifts[&gift];
-        (gift.entries[0], gift.donation.clone())
+            let gift = state.gifts.get(&gift).expect("the donation has been recorded");
+            (gift.entries[0], gift.donation.clone())
     });
     let mut line = new.lines[0].clone();
     line.item = Text::new("KN95口罩")?;

@@ -4,6 +4,7 @@
 //! by other means.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -139,12 +140,12 @@ pub fn play(stage: &mut Stage) -> Result<Published, DemoError> {
     stage.import(&received)?;
     stage.import(&distributed)?;
     let (restating, linked) = stage.with_state(|state| {
-        let restates = |gift: &&Gift| !gift.donation.restates.is_empty();
-        let is_linked = |gift: &&Gift| {
+        let restates = |gift: &Arc<Gift>| !gift.donation.restates.is_empty();
+        let is_linked = |gift: &Arc<Gift>| {
             let meant_for = gift.accounts.iter().any(|(account, _)| account.meant_for.is_some());
             meant_for || !gift.shipments.is_empty() || !gift.evidence.is_empty()
         };
-        let count = |wanted: &dyn Fn(&&Gift) -> bool| state.gifts.values().filter(wanted).count();
+        let count = |wanted: &dyn Fn(&Arc<Gift>) -> bool| state.gifts.iter().filter(wanted).count();
         (count(&restates), count(&is_linked))
     });
     let (in_lines, out_lines) = (lines(RECEIVED)?, lines(DISTRIBUTED)?);

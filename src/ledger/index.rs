@@ -2,10 +2,10 @@
 //! them. It may be deleted at any time.
 //!
 //! ```text
-//! index/state = "giftproof-index/v2\n" || state || SHA-256 of all before
+//! index/state = "giftproof-index/v3\n" || state || SHA-256 of all before
 //! ```
 //!
-//! The state is in the encoding of [`crate::model::derived`]. A file that is absent, of another
+//! The state is as [`State::write`] writes it. A file that is absent, of another
 //! version, damaged, or not of this log is as good as none. It is not synced: a power cut leaves at
 //! worst one with a wrong hash.
 
@@ -14,14 +14,13 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::derived;
-use crate::model::state::State;
+use crate::model::state::{Kept, State};
 
 use super::Log;
 use super::error::{LedgerError, io};
 use super::published::replace;
 
-const MAGIC: &[u8] = b"giftproof-index/v2\n";
+const MAGIC: &[u8] = b"giftproof-index/v3\n";
 const HASH_LEN: usize = 32;
 
 /// The file of the index in a ledger folder.
@@ -49,15 +48,15 @@ pub(super) fn is_damaged(folder: &Path) -> bool {
 pub(super) fn save(folder: &Path, state: &State) -> Result<(), LedgerError> {
     let path = path(folder);
     fs::create_dir_all(folder.join("index")).map_err(io("making the folder of the index"))?;
-    replace(&path, &encode(state)).map_err(io("writing the index"))
+    replace(&path, &encode(state)?).map_err(io("writing the index"))
 }
 
-fn encode(state: &State) -> Vec<u8> {
+fn encode(state: &State) -> Result<Vec<u8>, LedgerError> {
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(derived::encode(state));
+    state.write(&mut bytes).map_err(io("writing the index"))?;
     let hash = Sha256::digest(&bytes);
     bytes.extend_from_slice(&hash);
-    bytes
+    Ok(bytes)
 }
 
 fn decode(bytes: &[u8]) -> Option<State> {
@@ -65,5 +64,8 @@ fn decode(bytes: &[u8]) -> Option<State> {
     if Sha256::digest(content)[..] != *hash {
         return None;
     }
-    derived::decode(content.strip_prefix(MAGIC)?)
+    let mut body = content.strip_prefix(MAGIC)?;
+    let len = body.len() as u64;
+    let state = State::read(&mut body, len, Kept::default(), Kept::default()).ok()?;
+    body.is_empty().then_some(state)
 }

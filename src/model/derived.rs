@@ -4,7 +4,10 @@
 //! version reads it, and nothing in it is signed: whoever keeps such bytes keeps a hash of them,
 //! and derives them again if they do not decode.
 
+use std::io::{self, Read, Write};
+
 use bincode::config::standard;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 /// Encodes a value.
@@ -18,12 +21,44 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     (consumed == bytes.len()).then_some(value)
 }
 
+/// Encodes a value, as it goes along.
+///
+/// # Errors
+/// That of writing.
+pub fn write(value: &impl Encode, mut into: &mut dyn Write) -> io::Result<()> {
+    match bincode::encode_into_std_write(value, &mut into, standard()) {
+        Ok(_) => Ok(()),
+        Err(EncodeError::Io { inner, .. }) => Err(inner),
+        Err(error) => Err(io::Error::other(error)),
+    }
+}
+
+/// Decodes what [`write`] wrote, in at most `len` bytes.
+///
+/// # Errors
+/// That of reading; `InvalidData` if the bytes are no such value.
+pub fn read<T: Decode<()>>(mut from: &mut dyn Read, len: u64) -> io::Result<T> {
+    let bound = usize::try_from(len).unwrap_or(usize::MAX).saturating_mul(64);
+    let value = if bound <= SMALL {
+        bincode::decode_from_std_read(&mut from, standard().with_limit::<SMALL>())
+    } else if bound <= MEDIUM {
+        bincode::decode_from_std_read(&mut from, standard().with_limit::<MEDIUM>())
+    } else {
+        bincode::decode_from_std_read(&mut from, standard().with_limit::<LARGE>())
+    };
+    value.map_err(|error| match error {
+        DecodeError::Io { inner, .. } => inner,
+        error => io::Error::new(io::ErrorKind::InvalidData, error),
+    })
+}
+
+const SMALL: usize = 64 << 20;
+const MEDIUM: usize = SMALL << 6;
+const LARGE: usize = MEDIUM << 6;
+
 /// Decodes with a bound on what is allocated in advance, about 64 bytes for each byte read.
 /// bincode has such bounds at compile time only, hence the steps.
 fn decode_bounded<T: Decode<()>>(bytes: &[u8]) -> Option<(T, usize)> {
-    const SMALL: usize = 64 << 20;
-    const MEDIUM: usize = SMALL << 6;
-    const LARGE: usize = MEDIUM << 6;
     let bound = bytes.len().saturating_mul(64);
     if bound <= SMALL {
         bincode::decode_from_slice(bytes, standard().with_limit::<SMALL>())

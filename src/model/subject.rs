@@ -111,6 +111,11 @@ impl Subject {
         SubjectHash::from_bytes(context_hash(CONTEXT, &[&[3], id.as_bytes()]))
     }
 
+    /// The hash of the shipment with this id.
+    pub fn hash_of_shipment(id: &ShipmentId) -> SubjectHash {
+        SubjectHash::from_bytes(context_hash(CONTEXT, &[&[5], &encoding::encode(id)]))
+    }
+
     /// The hashes of subjects, in order, each once: gifts that share an id share a hash.
     pub fn hashed(subjects: &BTreeSet<Self>) -> Vec<HashedSubject> {
         let hashed: BTreeSet<HashedSubject> = subjects.iter().map(HashedSubject::from).collect();

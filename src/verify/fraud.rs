@@ -139,7 +139,7 @@ pub fn sealed_claims(file: &ProofFile, proven: &Proven) -> Vec<SealedClaim> {
             Some(Row { number, place: Place { index: *index, leaf: *leaves.get(index)? } })
         })
     };
-    let subjects = subjects(&file.about, proven.gift(), &proven.parts);
+    let subjects = subjects(&file.about, proven.gift().as_deref(), &proven.parts);
     let mut claims = Vec::new();
     for (sort, bytes) in Sort::ALL.iter().zip(&file.tables) {
         let of_sort = subjects.iter().filter(|subject| Sort::of(subject) == Some(*sort));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::AuditError;
 use super::past::Past;
@@ -15,7 +16,7 @@ use crate::model::entry::{Header, Link, NO_LEAF, OpenEvent};
 use crate::model::event::{Kind, Statement};
 use crate::model::hash::{LeafHash, SubjectHash};
 use crate::model::ident::EntryIndex;
-use crate::model::state::{Recorded, State};
+use crate::model::state::{Gift, Recorded, State};
 use crate::model::subject::{HashedSubject, Subject};
 use crate::model::violation::{Code, Violation};
 
@@ -277,11 +278,11 @@ fn mark_failed(state: &mut State, failed: &BTreeMap<SubjectHash, (EntryIndex, Co
     if failed.is_empty() {
         return;
     }
-    for (id, gift) in &mut state.gifts {
-        if let Some((index, code)) = failed.get(&Subject::Gift(*id).hash())
-            && gift.failed.as_ref().is_none_or(|(first, _)| index < first)
-        {
-            gift.failed = Some((*index, code.as_str().to_owned()));
-        }
+    let hashed = |gift: Arc<Gift>| {
+        failed.get(&Subject::Gift(gift.id).hash()).map(|(index, code)| (gift.id, *index, *code))
+    };
+    let touched: Vec<_> = state.gifts.iter().filter_map(hashed).collect();
+    for (gift, index, code) in touched {
+        state.mark_failed(&gift, index, code.as_str());
     }
 }

@@ -27,7 +27,7 @@ use crate::model::event::Kind;
 use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
-use crate::model::state::{History, Recorded, State};
+use crate::model::state::{History, Kept, Recorded, State};
 use crate::model::tile::TileLayout;
 use crate::model::violation::{Code, Violation};
 
@@ -138,7 +138,8 @@ impl AuditState {
             failed_subjects: found.failed_subjects.clone(),
         };
         let mut bytes = CONTEXT.to_vec();
-        bytes.extend(derived::encode(&(body, state)));
+        bytes.extend(derived::encode(&body));
+        state.write(&mut bytes).ok()?;
         let hash = Digest32::from_bytes(Sha256::digest(&bytes).into());
         bytes.extend_from_slice(hash.as_bytes());
         Some((bytes, hash))
@@ -175,8 +176,13 @@ impl AuditState {
         if found != *pinned {
             return Err(AuditStateError::Pinned { pinned: *pinned, found });
         }
-        let body = content.get(CONTEXT.len()..).and_then(derived::decode);
-        body.and_then(|(body, state)| Self::restore(body, state)).ok_or(AuditStateError::Malformed)
+        let read = |mut content: &[u8]| {
+            let len = content.len() as u64;
+            let body = derived::read(&mut content, len).ok()?;
+            let state = State::read(&mut content, len, Kept::default(), Kept::default()).ok()?;
+            Self::restore(body, state).filter(|_| content.is_empty())
+        };
+        content.get(CONTEXT.len()..).and_then(read).ok_or(AuditStateError::Malformed)
     }
 
     fn restore(body: Body, state: State) -> Option<Self> {

@@ -121,7 +121,7 @@ fn what_only_a_link_names_is_in_the_log_on_the_operators_word() {
     let (mut world, gift) = journey();
     seal(&mut world);
     let honest = Source(&world).leaves();
-    let of_gift = &world.state.gifts[&gift].entries;
+    let of_gift = &world.state.gifts.get(&gift).unwrap().entries;
     let (dispatch, receipt) = (of_gift[1] as usize, of_gift[2] as usize);
 
     let mut tree = honest.clone();
@@ -147,8 +147,11 @@ fn what_only_a_link_names_is_in_the_log_on_the_operators_word() {
 #[test]
 fn strangers_lengthen_a_proof_but_change_nothing() {
     let (mut world, gift) = journey();
-    let before =
-        Verdict::of(&world.state, &world.state.gifts[&gift], AsOf::last_entry(&world.state));
+    let before = Verdict::of(
+        &world.state,
+        &world.state.gifts.get(&gift).unwrap(),
+        AsOf::last_entry(&world.state),
+    );
     let said = Attestation {
         evidence: EvidenceKind::Other,
         text: text("seen at the gate"),
@@ -183,7 +186,7 @@ fn that_there_was_no_gift_is_said_as_of_the_seal() {
     let id = GiftId::from(&gift);
     let proof = prove(&empty, About::NoGift(id));
     let proven = check(&world, &proof);
-    assert!(proven.seal.unwrap().index < world.state.gifts[&gift].entries[0]);
+    assert!(proven.seal.unwrap().index < world.state.gifts.get(&gift).unwrap().entries[0]);
 
     // The same said under the newest checkpoint, with that seal or a newer one.
     let leaves = Source(&world).leaves();
@@ -226,7 +229,7 @@ fn what_lifts_a_recall_after_the_seal_is_named() {
         let verdict = Verdict::of(state, gift, AsOf::last_entry(&world.state));
         verdict.flags.iter().any(|flag| flag.word() == "recalled")
     };
-    assert!(recalled(&world.state, &world.state.gifts[&gift]));
+    assert!(recalled(&world.state, &world.state.gifts.get(&gift).unwrap()));
     let proven = check(&world, &proof);
     assert_eq!(proven.level(), Level::Complete);
     assert!(!recalled(&proven.state, proven.gift().unwrap()));

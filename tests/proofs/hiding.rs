@@ -168,7 +168,7 @@ fn another_entry_does_not_slip_in() {
     let other = given(&mut world);
     let proof = sealed_proof(&mut world, gift);
     let mut entries = proof.entries.clone();
-    let index = world.state.gifts[&other].entries[0];
+    let index = world.state.gifts.get(&other).unwrap().entries[0];
     let at = entries.partition_point(|bytes| {
         giftproof::model::entry::Entry::from_bytes(bytes).unwrap().header.index < index
     });

@@ -128,7 +128,7 @@ fn an_unsupported_receipt_gives_no_say_in_a_gift() {
     world.accept(sending(&world, route, Purpose::Issue, (mine, Some("hospital-b"), 10)));
     world.accept(taking(&world, route, false, (other, A, [10, 0, 0, 0, 0])));
     expect(&world, other, &[("red-cross good", 10)]);
-    assert_eq!(world.state.gifts[&other].unsupported.len(), 1);
+    assert_eq!(world.state.gifts.get(&other).unwrap().unsupported.len(), 1);
     let dispute = Dispute { gift: other, claim: Claim::Other, text: text("mine!") };
     assert_eq!(
         world.refuse(world.draft(dispute, &[(Capacity::Speaker, "hospital-b")])),
@@ -149,11 +149,11 @@ fn an_early_receipt_cannot_block_corrections() {
     draft.statement = receipt(shipment("red-cross", "S"), false, arrived).into();
     assert_eq!(world.refuse(draft), "line/unknown");
     world.accept(sending(&world, route, Purpose::Issue, (gift, A, 10)));
-    let mut donation = world.state.gifts[&gift].donation.clone();
+    let mut donation = world.state.gifts.get(&gift).unwrap().donation.clone();
     donation.purpose = text("relief");
-    let before = world.state.gifts[&gift].clone();
+    let before = world.state.gifts.get(&gift).unwrap().clone();
     world.accept(correcting(&world, gift, Some(donation.into()), BY_RED_CROSS));
-    let after = &world.state.gifts[&gift];
+    let after = &world.state.gifts.get(&gift).unwrap();
     assert_eq!((&after.accounts, &after.unsupported), (&before.accounts, &before.unsupported));
     assert_eq!(after.journey, before.journey);
 }
@@ -222,7 +222,7 @@ fn a_slips_key_ends_when_the_gift_is_taken_over() {
     assert_eq!(world.refuse(by_slip), "signer/missing");
     let both = [(Capacity::Taker, "red-cross"), (Capacity::Donor, "factory")];
     world.accept(correcting(&world, gift, Some(slip.into()), &both));
-    assert_eq!(world.state.gifts[&gift].lowered[0].by_alone, None);
+    assert_eq!(world.state.gifts.get(&gift).unwrap().lowered[0].by_alone, None);
     let dispute = Dispute { gift, claim: Claim::Other, text: text("") };
     let draft = world.draft(dispute, &[]).signer(Capacity::Donor, None, key("slip"));
     assert_eq!(world.refuse(draft), "signer/missing");

@@ -15,13 +15,13 @@ fn thirty_six_thousand_masks() {
     let shares = [("hospital-a", 16_000), ("hospital-b", 16_000)];
     let first = recorded("red-cross", vec![line(1, "N95", 36_000, "pcs", &shares)]);
     let gift = world.accept(world.draft(first.clone(), BY_RED_CROSS));
-    let accounts = &world.state.gifts[&gift].accounts;
+    let accounts = &world.state.gifts.get(&gift).unwrap().accounts;
     assert_eq!(accounts.sum(|account| account.meant_for.is_none()), 4_000);
     world.wait_days(1);
     let mut second = first;
     second.lines = List::new(vec![line(1, "KN95", 36_000, "pcs", &shares)]).unwrap();
     world.accept(correcting(&world, gift, Some(second.into()), BY_RED_CROSS));
-    let state = &world.state.gifts[&gift];
+    let state = &world.state.gifts.get(&gift).unwrap();
     assert_eq!(state.donation.lines[0].item.as_str(), "KN95");
     assert!(state.lowered.is_empty());
     let (original, correction) = state.corrected[0];
@@ -39,25 +39,25 @@ fn thirty_six_thousand_masks() {
     }
     expect(&world, gift, &[("hospital-a good", 18_000), ("hospital-b good", 18_000)]);
     assert_eq!(reached(&world, gift), [("vouched", 36_000)]);
-    assert!(world.state.gifts[&gift].redirected.is_empty());
+    assert!(world.state.gifts.get(&gift).unwrap().redirected.is_empty());
 }
 
 #[test]
 fn a_lowered_donation_names_who_lowered_it() {
     let mut world = World::new();
     let gift = give(&mut world, "red-cross", 36_000, &[("hospital-a", 30_000)]);
-    let mut lower = world.state.gifts[&gift].donation.clone();
+    let mut lower = world.state.gifts.get(&gift).unwrap().donation.clone();
     let shares = [("hospital-a", 30_000)];
     lower.lines = List::new(vec![line(1, "mask", 32_000, "pcs", &shares)]).unwrap();
     world.accept(correcting(&world, gift, Some(lower.into()), BY_RED_CROSS));
-    let lowered = &world.state.gifts[&gift].lowered[0];
+    let lowered = &world.state.gifts.get(&gift).unwrap().lowered[0];
     assert_eq!((lowered.from, lowered.to), (36_000, 32_000));
     assert_eq!(lowered.by_alone, Some(handle("red-cross")));
     expect(&world, gift, &[("red-cross good", 32_000)]);
     // What has been sent on cannot be lowered away.
     let route = ("red-cross", "S", "hospital-a");
     world.accept(sending(&world, route, Purpose::Issue, (gift, A, 30_000)));
-    let mut lower = world.state.gifts[&gift].donation.clone();
+    let mut lower = world.state.gifts.get(&gift).unwrap().donation.clone();
     lower.lines =
         List::new(vec![line(1, "mask", 29_999, "pcs", &[("hospital-a", 29_999)])]).unwrap();
     let draft = correcting(&world, gift, Some(lower.into()), BY_RED_CROSS);
@@ -142,12 +142,12 @@ fn a_receipt_is_corrected_and_voided_while_nothing_rests_on_it() {
     world.accept(correcting(&world, used, None, &[(Capacity::Holder, "hospital-a")]));
     world.accept(correcting(&world, got, None, &taker));
     expect(&world, gift, &[("moving red-cross/S", 100)]);
-    assert!(world.state.shipments[&shipment("red-cross", "S")].receipts.is_empty());
+    assert!(world.state.shipments.get(&shipment("red-cross", "S")).unwrap().receipts.is_empty());
     assert_eq!(reached(&world, gift), []);
     // A voided statement can be put right again.
     world.accept(correcting(&world, got, other([95, 0, 0, 0, 0]), &taker));
     assert_eq!(reached(&world, gift), [("vouched", 95)]);
-    assert_eq!(world.state.shipments[&shipment("red-cross", "S")].receipts.len(), 1);
+    assert_eq!(world.state.shipments.get(&shipment("red-cross", "S")).unwrap().receipts.len(), 1);
 }
 
 #[test]
@@ -175,12 +175,15 @@ fn a_dispatch_stands_once_its_receipt_is_there() {
     }
     // The waybill may be put right at any time.
     world.accept(correcting(&world, sent, Some(other(60, "SF-1").into()), FROM_RED_CROSS));
-    assert_eq!(world.state.shipments[&shipment("red-cross", "S")].waybill.as_str(), "SF-1");
+    assert_eq!(
+        world.state.shipments.get(&shipment("red-cross", "S")).unwrap().waybill.as_str(),
+        "SF-1"
+    );
     // Once the taker takes its receipt back, nothing rests on the dispatch any more.
     world.accept(correcting(&world, got, None, &[(Capacity::Taker, "hospital-a")]));
     world.accept(correcting(&world, sent, None, FROM_RED_CROSS));
     expect(&world, gift, &[("red-cross good", 100)]);
-    let known = &world.state.shipments[&shipment("red-cross", "S")];
+    let known = &world.state.shipments.get(&shipment("red-cross", "S")).unwrap();
     assert!(known.dispatches.is_empty() && known.gifts.is_empty());
     // Voided is not unchanged: a receipt for nothing stands between.
     world.accept(taking(&world, route, false, (gift, A, [10, 0, 0, 0, 0])));
@@ -221,7 +224,9 @@ fn a_correction_moves_goods_of_gifts_that_come_in_and_go_out() {
     let with_second = of(&[(first, 1, A, 10), (second, 1, A, 15)]);
     world.accept(correcting(&world, sent, Some(with_second.into()), FROM_RED_CROSS));
     expect(&world, second, &[("moving red-cross/S", 15), ("red-cross good", 5)]);
-    let gifts = |world: &World| world.state.shipments[&shipment("red-cross", "S")].gifts.clone();
+    let gifts = |world: &World| {
+        world.state.shipments.get(&shipment("red-cross", "S")).unwrap().gifts.clone()
+    };
     assert_eq!(gifts(&world), [first, second].into());
     // What was given later was not there to be sent.
     let too_early = of(&[(first, 1, A, 10), (later, 1, A, 1)]);
@@ -250,7 +255,8 @@ fn a_delivery_that_is_voided_no_longer_says_when_it_arrived() {
         time: text(""),
     };
     let delivered = world.accept(world.draft(statement, FROM_RED_CROSS));
-    let arrived = |world: &World| world.state.shipments[&shipment("red-cross", "S")].arrived();
+    let arrived =
+        |world: &World| world.state.shipments.get(&shipment("red-cross", "S")).unwrap().arrived();
     assert!(arrived(&world).is_some());
     world.accept(correcting(&world, delivered, None, FROM_RED_CROSS));
     assert!(arrived(&world).is_none());
@@ -278,7 +284,7 @@ fn corrected_words_stand_on_the_weaker_signature() {
     let draft = correcting(&world, got, Some(all.into()), &[]);
     world.accept(draft.signer(Capacity::Taker, Some(&handle("hospital-a")), key("found")));
     assert_eq!(reached(&world, gift), [("recovered", 10)]);
-    let signed = &world.state.gifts[&gift].signed;
+    let signed = &world.state.gifts.get(&gift).unwrap().signed;
     assert!(signed.iter().any(|signed| signed.key == key("found")), "a correction is signed, too");
 }
 
@@ -286,7 +292,7 @@ fn corrected_words_stand_on_the_weaker_signature() {
 fn corrections_of_corrections_and_of_what_is_not_there() {
     let mut world = World::new();
     let gift = give(&mut world, "red-cross", 10, &[("hospital-a", 5), ("hospital-b", 5)]);
-    let mut donation = world.state.gifts[&gift].donation.clone();
+    let mut donation = world.state.gifts.get(&gift).unwrap().donation.clone();
     donation.purpose = text("relief");
     let correction = correcting(&world, gift, Some(donation.clone().into()), BY_RED_CROSS);
     let correction = world.accept(correction);

@@ -32,7 +32,10 @@ fn from_the_factory_through_a_warehouse() {
     let both = [(Capacity::Holder, "factory"), (Capacity::Carrier, "carrier")];
     world.accept(world.draft(statement, &both));
     expect(&world, gift, &[("moving factory/F-1", 100)]);
-    assert_eq!(world.state.shipments[&shipment("factory", "F-1")].answers(), &handle("carrier"));
+    assert_eq!(
+        world.state.shipments.get(&shipment("factory", "F-1")).unwrap().answers(),
+        &handle("carrier")
+    );
     let delivered = Delivery {
         shipment: shipment("factory", "F-1"),
         place: text("gate"),
@@ -157,7 +160,8 @@ fn a_change_of_recipient_says_what_it_rests_on() {
     let number = text("");
     paper.documents = vec![Document { kind: DocumentKind::Consent, number, sha256: Some(sha256) }];
     world.accept(paper);
-    let rests_on = world.state.gifts[&gift].redirected.iter().map(|(_, consent)| *consent);
+    let rests_on =
+        world.state.gifts.get(&gift).unwrap().redirected.iter().map(|(_, consent)| *consent);
     let expected = [Consent::None, Consent::Signed, Consent::Paper];
     assert_eq!(rests_on.collect::<Vec<_>>(), expected);
     // Accepted goods are not for anybody else to assign; nor are goods on their way.
@@ -316,7 +320,7 @@ fn opened_packs_are_counted_and_not_guessed() {
     world.accept(counting(&world, "hospital-a", opened));
     expect(&world, gift, &[("hospital-a good", 3_981), ("opened hospital-a", 2)]);
     assert_eq!(reached(&world, gift), [("vouched", 3_981)]);
-    assert_eq!(world.state.gifts[&gift].unpacked, 3_980);
+    assert_eq!(world.state.gifts.get(&gift).unwrap().unpacked, 3_980);
     let on = portions(&[(gift, 1, A, 1)]);
     let pieces = Portion::new(loose(A), 80);
     let on = List::new(on.iter().cloned().chain([pieces]).collect()).unwrap();
@@ -386,7 +390,7 @@ fn shortage_is_found_again_and_surplus_never_counts_as_reached() {
     let more = Finding { surplus: 2, ..finding(goods(gift, 1, A)) };
     world.accept(counting(&world, "hospital-a", more));
     assert_eq!(
-        (reached(&world, gift), world.state.gifts[&gift].surplus),
+        (reached(&world, gift), world.state.gifts.get(&gift).unwrap().surplus),
         (vec![("vouched", 93)], 7)
     );
 }
@@ -490,7 +494,7 @@ fn a_receipt_for_what_nobody_sent_moves_nothing() {
         (gift, B, [5, 0, 0, 0, 0]),
     ));
     expect(&world, gift, &[("moving red-cross/S", 5), ("red-cross good", 5)]);
-    assert_eq!(world.state.gifts[&gift].unsupported.len(), 3);
+    assert_eq!(world.state.gifts.get(&gift).unwrap().unsupported.len(), 3);
     assert_eq!(reached(&world, gift), []);
 }
 
@@ -532,7 +536,7 @@ fn a_designation_takes_only_what_has_reached_nobody() {
     assert_eq!(world.refuse(world.draft(to_a(8), &by)), "balance/exceeded");
     world.accept(world.draft(to_a(5), &by));
     expect(&world, gift, &[("announced", 4), ("clinic good", 6)]);
-    let accounts = &world.state.gifts[&gift].accounts;
+    let accounts = &world.state.gifts.get(&gift).unwrap().accounts;
     assert_eq!(accounts.sum(|account| account.meant_for == Some(handle("hospital-a"))), 5);
     assert_eq!(reached(&world, gift), [("vouched", 3)]);
 }

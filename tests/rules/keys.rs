@@ -205,7 +205,7 @@ fn disputes_are_open_until_who_raised_them_closes_them() {
     world.accept(donor(world.draft(closed.clone(), &[])));
     assert_eq!(world.refuse(donor(world.draft(closed, &[]))), "dispute/unknown");
     assert_eq!(world.refuse(world.draft(answer, &speaker("red-cross"))), "dispute/unknown");
-    let first = &world.state.gifts[&gift].disputes[0];
+    let first = &world.state.gifts.get(&gift).unwrap().disputes[0];
     assert_eq!((first.answers.len(), first.closed), (1, Some(world.state.size - 1)));
     world.accept(donor(world.draft(dispute, &[])));
 }
@@ -290,7 +290,7 @@ fn attestations_speak_of_gifts_or_stand_alone() {
     };
     let by = [(Capacity::Speaker, "red-cross")];
     world.accept(world.draft(paper.clone(), &by));
-    let evidence = &world.state.gifts[&gift].evidence[0];
+    let evidence = &world.state.gifts.get(&gift).unwrap().evidence[0];
     assert_eq!((evidence.line, evidence.quantity), (1, 9));
     expect(&world, gift, &[("red-cross good", 10)]);
     paper.held_by = Some(handle("nobody"));

@@ -356,7 +356,7 @@ fn each_lie_is_found_at_its_entry_and_changes_nothing() {
         assert_eq!(report.outcome().exit_code(), 1);
 
         let mut state = report.state.unwrap();
-        let failed = state.gifts.values().filter_map(|gift| gift.failed.as_ref());
+        let failed = state.gifts.iter().filter_map(|gift| gift.failed.as_ref());
         for (index, by) in failed {
             assert_eq!((*index, by.as_str()), (at as u64, code.as_str()), "{lie}");
         }
@@ -373,7 +373,7 @@ fn a_failed_entry_marks_every_gift_that_it_touches() {
     let stage = Stage::new();
     let marked = |forge: &Forge| -> BTreeSet<EventHash> {
         let state = run(&forge.files(), None).state.unwrap();
-        state.gifts.values().filter(|gift| gift.failed.is_some()).map(|gift| gift.id).collect()
+        state.gifts.iter().filter(|gift| gift.failed.is_some()).map(|gift| gift.id).collect()
     };
     let mut forge = Forge::of(&stage.world);
     let of = [(stage.pooled, 1, None, 1), (stage.designated, 1, Some("hospital-a"), 51)];
@@ -411,7 +411,7 @@ fn gifts_that_share_an_id_are_one_subject() {
         let report = run(&forge.files(), None);
         assert_eq!(found(&report), [(Spot::Entry(at), Code::GiftUnknown)]);
         let state = report.state.unwrap();
-        let failed = state.gifts.values().filter(|gift| gift.failed.is_some());
+        let failed = state.gifts.iter().filter(|gift| gift.failed.is_some());
         assert_eq!(failed.map(|gift| gift.id).collect::<Vec<_>>(), [stage.pooled]);
     }
 }

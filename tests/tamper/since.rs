@@ -134,7 +134,7 @@ fn long_world() -> World {
     let last = journey(&mut world, 84);
     assert!(world.state.size > 258, "{}", world.state.size);
     for gift in [first, last] {
-        let receipt = world.state.gifts[&gift].clone();
+        let receipt = world.state.gifts.get(&gift).unwrap().clone();
         let index = world.index_of(&gift).unwrap() + 2;
         assert_eq!(receipt.id, gift);
         let correction = correction(&world, gift, world.state.size - index);

@@ -1,6 +1,7 @@
 //! Checks a proof file, and derives the verdict again (spec sections 17.4 to 17.6).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -126,7 +127,7 @@ impl Proven {
     }
 
     /// The gift; none if the proof is that there is none.
-    pub fn gift(&self) -> Option<&Gift> {
+    pub fn gift(&self) -> Option<Arc<Gift>> {
         match &self.about {
             About::Gift(donation) => self.state.gifts.get(donation),
             About::NoGift(_) => None,
@@ -158,7 +159,7 @@ impl ProofFile {
         let file = Entries::read(&self.entries, size, trust)?;
         let replayed = Replayed::of(&file, self.about, self.seal, Signatures::Check)?;
         let gift = replayed.gift(&file, &self.about)?;
-        let subjects = subjects(&self.about, gift, &file.parts);
+        let subjects = subjects(&self.about, gift.as_deref(), &file.parts);
         let chains = file.chains(&subjects)?;
         file.check_complete(&self.about, self.seal, &chains)?;
         let rows = match self.seal {

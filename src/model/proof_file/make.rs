@@ -126,7 +126,7 @@ impl<S: ProofSource> Maker<'_, S> {
                 About::Gift(donation) => state.gifts.get(donation),
                 About::NoGift(_) => None,
             };
-            let subjects = subjects(&about, gift, &file.parts);
+            let subjects = subjects(&about, gift.as_deref(), &file.parts);
             for subject in &subjects {
                 if walked.insert(subject.clone()) {
                     self.walk(subject, size, &mut fetched)?;

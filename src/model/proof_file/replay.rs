@@ -1,6 +1,7 @@
 //! The rules over a part of a log (spec section 17.5).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::About;
 use super::check::{ProofFault, own};
@@ -124,7 +125,11 @@ impl Replayed {
     }
 
     /// The gift that the proof is about; none if it is about there being none.
-    pub(super) fn gift(&self, file: &Entries, about: &About) -> Result<Option<&Gift>, ProofFault> {
+    pub(super) fn gift(
+        &self,
+        file: &Entries,
+        about: &About,
+    ) -> Result<Option<Arc<Gift>>, ProofFault> {
         let fault = ProofFault::new("proof-file/gift");
         match about {
             About::Gift(donation) => self.state.gifts.get(donation).map(Some).ok_or(fault),

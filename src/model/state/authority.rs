@@ -210,7 +210,7 @@ impl State {
                     self.parties.require(holder)?;
                 }
                 if let Some(id) = &s.shipment
-                    && !self.shipments.contains_key(id)
+                    && !self.shipments.contains(id)
                     && !self.scope.is_part()
                 {
                     return Err(Violation::new(Code::ShipmentUnknown, (), &id.giver));

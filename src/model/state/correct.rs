@@ -9,6 +9,7 @@
 //! gift over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::gift::{Books, Fact, Gift, Lowered};
 use super::{History, Recorded, State, fact};
@@ -116,7 +117,7 @@ impl State {
         if let (Some(Statement::Donation(old)), Some(Statement::Donation(new))) =
             (held, &replacement)
         {
-            self.check_units(self.known_gift(&s.target)?, old, new, history)?;
+            self.check_units(&*self.known_gift(&s.target)?, old, new, history)?;
         }
         let bytes = s.replacement.as_bytes().to_vec();
         let mut changed = Vec::new();
@@ -126,7 +127,7 @@ impl State {
                 continue;
             }
             let gift = self.known_gift(id)?;
-            let mut told = gift.clone();
+            let mut told = Gift::clone(&gift);
             // A correction may bring goods into an event that did not speak of them.
             if let Err(at) = told.entries.binary_search(&target.index) {
                 told.entries.insert(at, target.index);
@@ -135,10 +136,10 @@ impl State {
             told.replaced.insert(target.index, bytes.clone());
             told.corrected.push((target.index, entry.index));
             let mut again = self.fold(&told, entry, history)?;
-            self.note_lowered(gift, &mut again, original, entry);
+            self.note_lowered(&gift, &mut again, original, entry);
             changed.push(again);
         }
-        self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
+        changed.into_iter().for_each(|gift| self.gifts.put(gift));
         self.correct_shipment(&target, original, replacement.as_ref());
         Ok(())
     }
@@ -154,14 +155,12 @@ impl State {
         });
         // In a part of the log, it may be the one gift that an earlier correction brought in.
         let brought_in = || {
-            let has = |gift: &&Gift| gift.replaced.contains_key(&target.index);
-            self.gifts.values().find(has).filter(|_| self.scope.is_part())
+            let has = |gift: &Arc<Gift>| gift.replaced.contains_key(&target.index);
+            self.gifts.iter().find(has).filter(|_| self.scope.is_part())
         };
-        match gift
-            .or_else(brought_in)
-            .and_then(|gift| gift.replaced.get(&target.index))
-            .map(Vec::as_slice)
-        {
+        let gift = gift.or_else(brought_in);
+        let replaced = gift.as_ref().and_then(|gift| gift.replaced.get(&target.index));
+        match replaced.map(Vec::as_slice) {
             None => Held::Original,
             Some([]) => Held::Voided,
             Some(bytes) => {
@@ -185,32 +184,34 @@ impl State {
             _ => None,
         };
         let dated = self.dated(target);
-        let Some(shipment) = id.and_then(|id| self.shipments.get_mut(id)) else { return };
-        let taker = target.event.head.signer_as(Capacity::Taker);
-        let list = match original {
-            Statement::Dispatch(_) => &mut shipment.dispatches,
-            Statement::Delivery(_) => &mut shipment.deliveries,
-            _ if taker.and_then(|taker| taker.party.as_ref()) == Some(&shipment.taker) => {
-                &mut shipment.receipts
-            }
-            _ => return,
-        };
-        list.retain(|dated| dated.index != target.index);
-        if replacement.is_some() {
-            list.push(dated);
-            list.sort_by_key(|dated| dated.index);
-        }
-        if let Some(Statement::Dispatch(new)) = replacement {
-            shipment.waybill = new.waybill.clone();
-            shipment.carrier_name = new.carrier_name.clone();
-            shipment.expected_on = new.expected_on;
-            shipment.gifts.extend(new.portions.iter().map(|portion| portion.goods.gift));
-        }
+        let Some(id) = id else { return };
         let gifts = &self.gifts;
-        let carries = |gift: &EventHash| {
-            gifts.get(gift).is_some_and(|gift| gift.shipments.contains(&shipment.id))
-        };
-        shipment.gifts = shipment.gifts.iter().copied().filter(carries).collect();
+        let taker = target.event.head.signer_as(Capacity::Taker);
+        self.shipments.change(id, |shipment| {
+            let list = match original {
+                Statement::Dispatch(_) => &mut shipment.dispatches,
+                Statement::Delivery(_) => &mut shipment.deliveries,
+                _ if taker.and_then(|taker| taker.party.as_ref()) == Some(&shipment.taker) => {
+                    &mut shipment.receipts
+                }
+                _ => return,
+            };
+            list.retain(|dated| dated.index != target.index);
+            if replacement.is_some() {
+                list.push(dated);
+                list.sort_by_key(|dated| dated.index);
+            }
+            if let Some(Statement::Dispatch(new)) = replacement {
+                shipment.waybill = new.waybill.clone();
+                shipment.carrier_name = new.carrier_name.clone();
+                shipment.expected_on = new.expected_on;
+                shipment.gifts.extend(new.portions.iter().map(|portion| portion.goods.gift));
+            }
+            let carries = |gift: &EventHash| {
+                gifts.get(gift).is_some_and(|gift| gift.shipments.contains(&shipment.id))
+            };
+            shipment.gifts = shipment.gifts.iter().copied().filter(carries).collect();
+        });
     }
 
     /// A line's units are a part of what later signers said: "3 boxes".

@@ -24,7 +24,7 @@ impl Gift {
         let sent = s.shipment.as_ref().and_then(|id| books.shipments.get(id));
         let (giver, purpose) = match (&s.giver, s.purpose) {
             (Some(giver), Some(purpose)) => (Some(giver), purpose),
-            _ => match sent.filter(|sent| sent.taker == *taker) {
+            _ => match sent.as_ref().filter(|sent| sent.taker == *taker) {
                 Some(sent) => (Some(&sent.id.giver), sent.purpose),
                 None => (None, Purpose::Transfer),
             },

@@ -76,7 +76,7 @@ impl State {
         let rules = self.rules_at(entry.index).clone();
         let books = Books { parties: &self.parties, shipments: &self.shipments, rules: &rules };
         for id in &gifts {
-            self.gifts.get_mut(id).expect("it was asked").post(&fact, &books)?;
+            self.gifts.change(id, |gift| gift.post(&fact, &books)).transpose()?;
         }
         self.note_report(s, entry);
         if gifts.is_empty() {

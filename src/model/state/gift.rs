@@ -9,21 +9,22 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::Recorded;
-use super::account::{Accounts, Book, Lot, Reached, Whereabouts};
+use super::account::{Account, Accounts, Book, Lot, Reached, Whereabouts};
 use super::evidence::Evidence;
+use super::kept::{Keep, Kept, Label};
 use super::parties::{Parties, Standing};
-use super::shipment::Shipments;
+use super::shipment::Shipment;
 use crate::model::date::{Date, UnixMs};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
-use crate::model::ident::{EntryIndex, Handle, KeyBytes, ShipmentId};
+use crate::model::ident::{EntryIndex, GiftId, Handle, KeyBytes, ShipmentId};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
 
 /// What of the ledger a gift's events are read against.
 pub(super) struct Books<'a> {
     pub parties: &'a Parties,
-    pub shipments: &'a Shipments,
+    pub shipments: &'a Kept<Shipment>,
     pub rules: &'a Rules,
 }
 
@@ -166,6 +167,36 @@ pub struct Gift {
     pub signed: Vec<Signed>,
     /// The first entry about it that the rules refuse.
     pub failed: Option<(EntryIndex, String)>,
+}
+
+impl Keep for Gift {
+    type Key = EventHash;
+
+    fn key(&self) -> &EventHash {
+        &self.id
+    }
+
+    /// The gift's id.
+    fn label(key: &EventHash) -> Label {
+        *GiftId::from(key).as_bytes()
+    }
+
+    fn weight(&self) -> usize {
+        let texts = 32;
+        let lines = self.donation.lines.len() * (size_of::<Line>() + 8 * texts);
+        let replaced: usize = self.replaced.values().map(|bytes| 64 + bytes.len()).sum();
+        size_of::<Self>()
+            + lines
+            + self.entries.len() * size_of::<EntryIndex>()
+            + self.accounts.iter().count() * (size_of::<Account>() + 2 * texts)
+            + self.signed.len() * size_of::<Signed>()
+            + self.documents.len() * (size_of::<Document>() + texts)
+            + self.evidence.len() * (size_of::<Evidence>() + 2 * texts)
+            + self.disputes.len() * (size_of::<DisputeState>() + texts)
+            + (self.journey.len() + self.lots.len() + self.actual.len()) * 2 * texts
+            + self.shipments.len() * (size_of::<ShipmentId>() + 2 * texts)
+            + replaced
+    }
 }
 
 impl Gift {

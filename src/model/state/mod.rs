@@ -11,14 +11,18 @@ mod correct;
 mod custody;
 mod evidence;
 mod gift;
+mod kept;
 mod parties;
 mod scope;
 mod seal;
 mod seen;
+mod shelf;
 mod shipment;
 mod signers;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -26,10 +30,12 @@ use serde::Serialize;
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
+pub use kept::{HOT_MAX, Keep, Kept, LABEL_LEN, Label};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;
 pub use seal::Sealed;
-pub use shipment::{Dated, Shipment, Shipments};
+pub use shelf::{MemoryShelf, Place as ShelfPlace, Shelf, ShelfError};
+pub use shipment::{Dated, Shipment};
 
 use correct::Held;
 use gift::{Books, Fact};
@@ -120,7 +126,10 @@ pub struct Campaign {
 }
 
 /// Everything that follows from the entries so far.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+///
+/// Its encoding is without gifts and shipments, which lie on shelves: [`State::write`] is for all
+/// of it.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct State {
     /// How much of the log this follows from.
     scope: Scope,
@@ -132,10 +141,10 @@ pub struct State {
     pub parties: Parties,
     /// The rules, each with the entry from which it holds.
     pub rules: Vec<(EntryIndex, Rules)>,
-    /// Gifts, by their donation.
-    pub gifts: BTreeMap<EventHash, Gift>,
-    /// Shipments.
-    pub shipments: Shipments,
+    /// Gifts, in the order of their donations' hashes.
+    pub gifts: Kept<Gift>,
+    /// Shipments, in the order of the hashes of their ids.
+    pub shipments: Kept<Shipment>,
     /// Recalls, by item and lot.
     pub recalls: BTreeMap<(Text<200>, Text<60>), Vec<RecallState>>,
     /// Needs.
@@ -174,8 +183,8 @@ impl State {
             genesis: leaf,
             parties,
             rules: vec![(0, genesis.rules.clone())],
-            gifts: BTreeMap::new(),
-            shipments: BTreeMap::new(),
+            gifts: Kept::default(),
+            shipments: Kept::default(),
             recalls: BTreeMap::new(),
             needs: BTreeMap::new(),
             orders: BTreeMap::new(),
@@ -213,9 +222,14 @@ impl State {
     }
 
     /// A gift by the id that donors hold.
-    pub fn gift_by_id(&self, id: &GiftId) -> Option<&Gift> {
-        let (hash, gift) = self.gifts.range(id.first_hash()..).next()?;
-        (GiftId::from(hash) == *id).then_some(gift)
+    pub fn gift_by_id(&self, id: &GiftId) -> Option<Arc<Gift>> {
+        self.gifts.labelled(id.as_bytes())
+    }
+
+    /// Why gifts or shipments could not be had, if that has happened: the rules took them for
+    /// absent. Whatever the state has answered since may be wrong.
+    pub fn fault(&self) -> Option<ShelfError> {
+        self.gifts.fault().or(self.shipments.fault())
     }
 
     /// The links that an event's entry must have now.
@@ -314,14 +328,22 @@ impl State {
     /// Marks every gift that a refused entry touches: "ledger fails here".
     pub fn fail(&mut self, subjects: &BTreeSet<Subject>, index: EntryIndex, code: &str) {
         for subject in subjects {
+            // Its id is all that some entries say of a gift.
             if let Subject::Gift(donation) = subject
-                && let id = GiftId::from(donation)
-                && let Some((hash, gift)) = self.gifts.range_mut(id.first_hash()..).next()
-                && GiftId::from(hash) == id
+                && let Some(gift) = self.gift_by_id(&GiftId::from(donation))
             {
-                gift.failed.get_or_insert_with(|| (index, code.to_owned()));
+                self.mark_failed(&gift.id, index, code);
             }
         }
+    }
+
+    /// Marks a gift, if no earlier entry has.
+    pub fn mark_failed(&mut self, gift: &EventHash, index: EntryIndex, code: &str) {
+        self.gifts.change(gift, |gift| {
+            if gift.failed.as_ref().is_none_or(|(first, _)| index < *first) {
+                gift.failed = Some((index, code.to_owned()));
+            }
+        });
     }
 
     /// Lets an authorised statement take effect.
@@ -406,8 +428,7 @@ impl State {
             Statement::Donation(s) => self.begin_gift(s, entry),
             Statement::Delivery(s) => {
                 let dated = self.dated(entry);
-                let shipment = self.shipments.get_mut(&s.shipment);
-                shipment.expect("checked with the signers").deliveries.push(dated);
+                self.shipments.change(&s.shipment, |shipment| shipment.deliveries.push(dated));
                 Ok(())
             }
             Statement::Correction(s) => self.correct(s, entry, history),
@@ -429,7 +450,7 @@ impl State {
         if let Some(key) = donation.donor.key {
             self.parties.add_key(key, Owner::Gift(id), entry.index, false)?;
         }
-        self.gifts.insert(id, gift);
+        self.gifts.put(gift);
         self.note_campaign(donation, entry);
         Ok(())
     }
@@ -461,12 +482,12 @@ impl State {
             if !self.scope.covers(id) {
                 continue;
             }
-            let mut gift = self.known_gift(id)?.clone();
+            let mut gift = Gift::clone(&*self.known_gift(id)?);
             gift.post(&fact, &books)?;
             changed.push(gift);
         }
-        self.gifts.extend(changed.into_iter().map(|gift| (gift.id, gift)));
-        self.shipments.extend(shipment.map(|shipment| (shipment.id.clone(), shipment)));
+        changed.into_iter().for_each(|gift| self.gifts.put(gift));
+        shipment.into_iter().for_each(|shipment| self.shipments.put(shipment));
         self.orders.extend(order.map(|order| (order.event, order)));
         if let Statement::GiftTakenOver(s) = statement {
             // Who issued the slip has had its key: it ends here.
@@ -491,7 +512,7 @@ impl State {
                 let taker = entry.event.head.signer_as(Capacity::Taker);
                 let taker = taker.and_then(|signer| signer.party.as_ref());
                 let known = self.shipments.get(id).filter(|known| Some(&known.taker) == taker);
-                let mut shipment = known.cloned();
+                let mut shipment = known.map(|known| Shipment::clone(&known));
                 if let Some(shipment) = &mut shipment {
                     shipment.receipts.push(self.dated(entry));
                 }
@@ -513,7 +534,7 @@ impl State {
                 if !same || !known.receipts.is_empty() {
                     return Err(Violation::new(Code::ShipmentMismatch, &known.taker, &s.taker));
                 }
-                known.clone()
+                Shipment::clone(&known)
             }
         };
         let signed = entry.event.head.signer_as(Capacity::Carrier).is_some();
@@ -557,7 +578,7 @@ impl State {
         Dated { index: entry.index, on: entry.event.head.occurred_on, recorded_on }
     }
 
-    fn known_gift(&self, id: &EventHash) -> Result<&Gift, Violation> {
+    fn known_gift(&self, id: &EventHash) -> Result<Arc<Gift>, Violation> {
         self.gifts.get(id).ok_or(Violation::new(Code::GiftUnknown, (), *id))
     }
 

@@ -1,14 +1,16 @@
 //! Shipments: what their dispatches, deliveries and receipts say of them as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+use super::kept::{Keep, Label};
 use crate::model::date::Date;
 use crate::model::event::{Dispatch, Purpose};
 use crate::model::hash::EventHash;
 use crate::model::ident::{EntryIndex, Handle, ShipmentId};
+use crate::model::subject::Subject;
 use crate::model::text::Text;
 
 /// A day, and the entry that says so.
@@ -99,5 +101,21 @@ impl Shipment {
     }
 }
 
-/// All shipments.
-pub type Shipments = BTreeMap<ShipmentId, Shipment>;
+impl Keep for Shipment {
+    type Key = ShipmentId;
+
+    fn key(&self) -> &ShipmentId {
+        &self.id
+    }
+
+    /// The first bytes of its hash as a subject.
+    fn label(key: &ShipmentId) -> Label {
+        let hash = Subject::hash_of_shipment(key);
+        *hash.as_bytes().first_chunk().expect("a hash is longer")
+    }
+
+    fn weight(&self) -> usize {
+        let dated = self.dispatches.len() + self.deliveries.len() + self.receipts.len();
+        size_of::<Self>() + dated * size_of::<Dated>() + self.gifts.len() * size_of::<EventHash>()
+    }
+}

@@ -1,5 +1,7 @@
 //! What deserves attention (spec section 9.4).
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::AsOf;
@@ -255,23 +257,23 @@ pub(super) fn of(state: &State, gift: &Gift, as_of: AsOf, tally: &Tally) -> Vec<
 }
 
 /// The shipments that bring goods to the party that they are meant for.
-fn final_legs<'a>(state: &'a State, gift: &'a Gift) -> impl Iterator<Item = &'a Shipment> {
-    let mut legs: Vec<&ShipmentId> = Vec::new();
+fn final_legs(state: &State, gift: &Gift) -> Vec<Arc<Shipment>> {
+    let mut legs: Vec<Arc<Shipment>> = Vec::new();
     for (account, _) in gift.accounts.iter() {
         if let Whereabouts::Moving { shipment, returning: false } = &account.place
             && let Some(known) = state.shipments.get(shipment)
             && account.meant_for.as_ref() == Some(&known.taker)
-            && !legs.contains(&shipment)
+            && legs.iter().all(|leg| leg.id != known.id)
         {
-            legs.push(shipment);
+            legs.push(known);
         }
     }
-    legs.into_iter().filter_map(|id| state.shipments.get(id))
+    legs
 }
 
 fn clocks(state: &State, gift: &Gift, as_of: AsOf, tally: &Tally, flags: &mut Vec<Flag>) {
     if let Some(deadline) = gift.donation.deadline {
-        let arrived = final_legs(state, gift).filter_map(Shipment::arrived);
+        let arrived = final_legs(state, gift).into_iter().filter_map(|leg| leg.arrived());
         let latest = arrived.max_by_key(|arrival| arrival.day());
         let over = |day: Date| u32::try_from(day.days_since(deadline)).unwrap_or(0);
         let late = latest.map(|arrival| (over(arrival.day()), arrival.index));
@@ -294,9 +296,9 @@ fn clocks(state: &State, gift: &Gift, as_of: AsOf, tally: &Tally, flags: &mut Ve
         flags.push(Flag::Late { clock, days: late.days, index: Some(late.index) });
     }
     for shipment in gift.shipments.iter().filter_map(|id| state.shipments.get(id)) {
-        receipt_clock(state, shipment, as_of, flags);
+        receipt_clock(state, &shipment, as_of, flags);
         if !gift.donation.historic {
-            filing_clock(state, shipment, flags);
+            filing_clock(state, &shipment, flags);
         }
         for index in shipment.receipts_before_delivery() {
             flags.push(Flag::ReceiptBeforeDelivery { index, shipment: shipment.id.clone() });

@@ -8,6 +8,8 @@ mod flags;
 mod summary;
 mod tally;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 pub use flags::{Flag, LateClock};
@@ -18,7 +20,7 @@ use super::event::{Condition, DonorKind, EvidenceKind};
 use super::hash::EventHash;
 use super::ident::{EntryIndex, GiftId, Handle, ShipmentId};
 use super::policy::Cosigned;
-use super::state::{Account, Book, Gift, Reached, Standing, State, Whereabouts};
+use super::state::{Account, Book, Gift, Reached, Shipment, Standing, State, Whereabouts};
 use super::text::Text;
 use tally::Tally;
 
@@ -348,8 +350,9 @@ impl Verdict {
 
     /// Every entry that says something about a gift: its own, and those of its shipments.
     pub fn journey(state: &State, gift: &Gift) -> Vec<EntryIndex> {
-        let shipments = gift.shipments.iter().filter_map(|id| state.shipments.get(id));
-        let dated = shipments.flat_map(|shipment| {
+        let shipments: Vec<Arc<Shipment>> =
+            gift.shipments.iter().filter_map(|id| state.shipments.get(id)).collect();
+        let dated = shipments.iter().flat_map(|shipment| {
             shipment.deliveries.iter().chain(&shipment.dispatches).map(|dated| dated.index)
         });
         let mut entries: Vec<EntryIndex> = gift.entries.iter().copied().chain(dated).collect();
@@ -359,7 +362,7 @@ impl Verdict {
         let other = |index: &EntryIndex| {
             let of_gift = gift.entries.contains(index);
             of_gift
-                || gift.shipments.iter().filter_map(|id| state.shipments.get(id)).any(|shipment| {
+                || shipments.iter().any(|shipment| {
                     shipment.deliveries.iter().any(|delivery| delivery.index == *index)
                 })
         };
@@ -467,7 +470,7 @@ fn holdings(state: &State, gift: &Gift) -> Vec<Holding> {
             meant_for: account.meant_for.clone(),
             place: account.place.clone(),
             reached: account.counts_as_reached(),
-            answered_by: shipment.map(|shipment| shipment.answers().clone()),
+            answered_by: shipment.as_ref().map(|shipment| shipment.answers().clone()),
             since: shipment.and_then(|s| s.dispatches.iter().map(|d| d.day()).min()),
         }
     };

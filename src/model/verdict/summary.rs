@@ -63,20 +63,20 @@ impl Summary {
     pub fn of(state: &State, as_of: AsOf) -> Self {
         let mut summary = Self::default();
         let mut early_receipts: BTreeSet<EntryIndex> = BTreeSet::new();
-        for gift in state.gifts.values() {
-            let verdict = Verdict::of(state, gift, as_of);
+        for gift in state.gifts.iter() {
+            let verdict = Verdict::of(state, &gift, as_of);
             summary.gifts += 1;
             *summary.by_headline.entry(verdict.headline).or_default() += 1;
             let flags: BTreeSet<&'static str> = verdict.flags.iter().map(Flag::word).collect();
             flags.iter().for_each(|word| *summary.by_flag.entry(*word).or_default() += 1);
-            summary.run_clocks(state, gift, &verdict.flags);
+            summary.run_clocks(state, &gift, &verdict.flags);
             early_receipts.extend(verdict.flags.iter().filter_map(|flag| match flag {
                 Flag::ReceiptBeforeDelivery { index, .. } => Some(*index),
                 _ => None,
             }));
             if verdict.flags.iter().any(Flag::is_difference) {
                 summary.with_differences += 1;
-                for party in answerable(state, gift, &verdict.flags) {
+                for party in answerable(state, &gift, &verdict.flags) {
                     *summary.by_party.entry(party).or_default() += 1;
                 }
             }

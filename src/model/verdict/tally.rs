@@ -77,7 +77,7 @@ impl Tally {
             Whereabouts::Inspected { .. } => self.inspected += quantity,
             Whereabouts::Moving { shipment, .. } => {
                 let shipment = state.shipments.get(shipment);
-                let donors_word = shipment.is_some_and(|shipment| {
+                let donors_word = shipment.as_ref().is_some_and(|shipment| {
                     let by_donor = gift.donor.party.as_ref() == Some(&shipment.id.giver);
                     by_donor && !gift.taker_signed && !shipment.carrier_signed
                 });

@@ -1,0 +1,342 @@
+//! Gifts and shipments: values of which there are many more than are in use.
+//!
+//! Those that were used last are in memory as they are: they are *hot*. All others lie encoded on a
+//! [`Shelf`], and a directory says where. What is hot is bounded in bytes, and which goes is
+//! decided by nothing but when it was used last: a log cannot choose to keep its gifts in memory.
+//!
+//! - What is not hot lies at its place in the directory.
+//! - A place in the directory holds the value as it is now.
+//! - To look at a value changes nothing; only to change it, or to ask for it by [`Kept::warm`],
+//!   makes it hot.
+//!
+//! A shelf can fail, and the rules have no word for that: to them the value is not there. So after
+//! it let them judge, the caller asks for [`Kept::fault`], and believes no answer if there is one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+use lru::LruCache;
+
+use super::shelf::{MemoryShelf, Place, Shelf, ShelfError};
+use crate::model::derived;
+use crate::model::encoding::never_borrows;
+
+/// How much is hot if nothing else is said, in bytes as [`Keep::weight`] has them.
+pub const HOT_MAX: usize = 32 << 20;
+
+/// The bytes under which a value is kept.
+pub const LABEL_LEN: usize = 20;
+
+/// Under what a value is kept: as many bytes as nobody can make two keys for. Values are in the
+/// order of their labels.
+pub type Label = [u8; LABEL_LEN];
+
+/// A value that can be kept.
+pub trait Keep: Encode + Decode<()> + Clone + PartialEq + fmt::Debug {
+    /// What tells it from others.
+    type Key: PartialEq;
+
+    /// Its key.
+    fn key(&self) -> &Self::Key;
+
+    /// The label of a key; no two values that are kept have the same.
+    fn label(key: &Self::Key) -> Label;
+
+    /// About how many bytes it takes in memory.
+    fn weight(&self) -> usize;
+}
+
+/// A value in memory.
+#[derive(Clone)]
+struct Hot<V> {
+    value: Arc<V>,
+    weight: usize,
+}
+
+/// Any number of values, of which a bounded part is in memory.
+///
+/// A copy shares the shelf with the original.
+pub struct Kept<V: Keep> {
+    /// Where each value lies; `None` for what is hot and on the shelf not as it is now.
+    directory: BTreeMap<Label, Option<Place>>,
+    hot: LruCache<Label, Hot<V>>,
+    hot_weight: usize,
+    hot_max: usize,
+    shelf: Arc<RwLock<dyn Shelf>>,
+    /// What has changed since [`Self::take_changes`]; `None` before it is asked first.
+    changed: Option<BTreeSet<Label>>,
+    fault: OnceLock<ShelfError>,
+}
+
+impl<V: Keep> Default for Kept<V> {
+    /// Nothing, over a shelf in memory.
+    fn default() -> Self {
+        Self::over(MemoryShelf::default(), HOT_MAX)
+    }
+}
+
+impl<V: Keep> Kept<V> {
+    /// Nothing yet, over a shelf. So many bytes are hot, or one value if that has more.
+    pub fn over(shelf: impl Shelf + 'static, hot_max: usize) -> Self {
+        Self {
+            directory: BTreeMap::new(),
+            hot: LruCache::unbounded(),
+            hot_weight: 0,
+            hot_max,
+            shelf: Arc::new(RwLock::new(shelf)),
+            changed: None,
+            fault: OnceLock::new(),
+        }
+    }
+
+    /// What lies on a shelf already.
+    pub fn at_places(
+        shelf: impl Shelf + 'static,
+        hot_max: usize,
+        places: impl IntoIterator<Item = (Label, Place)>,
+    ) -> Self {
+        let places = places.into_iter().map(|(label, place)| (label, Some(place)));
+        Self { directory: places.collect(), ..Self::over(shelf, hot_max) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.directory.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.directory.is_empty()
+    }
+
+    /// How many are in memory.
+    pub fn hot_len(&self) -> usize {
+        self.hot.len()
+    }
+
+    /// The value with this key.
+    pub fn get(&self, key: &V::Key) -> Option<Arc<V>> {
+        self.labelled(&V::label(key)).filter(|value| value.key() == key)
+    }
+
+    /// Whether there is a value with this key.
+    pub fn contains(&self, key: &V::Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// The value with this label.
+    pub fn labelled(&self, label: &Label) -> Option<Arc<V>> {
+        self.value(label, self.directory.get(label)?)
+    }
+
+    /// All values, in the order of their labels.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<V>> {
+        self.directory.iter().filter_map(|(label, place)| self.value(label, place))
+    }
+
+    /// As [`Self::get`], for a value that is about to be used more than once.
+    pub fn warm(&mut self, key: &V::Key) -> Option<Arc<V>> {
+        let label = V::label(key);
+        if let Some(hot) = self.hot.get(&label) {
+            return Some(Arc::clone(&hot.value)).filter(|value| value.key() == key);
+        }
+        let value = self.get(key)?;
+        self.heat(label, Arc::clone(&value));
+        Some(value)
+    }
+
+    /// Takes a value in, in place of what has its key.
+    pub fn put(&mut self, value: impl Into<Arc<V>>) {
+        let value = value.into();
+        let label = V::label(value.key());
+        if let Some(Some(place)) = self.directory.insert(label, None) {
+            self.clear(place);
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.insert(label);
+        }
+        self.heat(label, value);
+    }
+
+    /// Lets a value change, if there is one with this key.
+    pub fn change<T>(&mut self, key: &V::Key, change: impl FnOnce(&mut V) -> T) -> Option<T> {
+        let label = V::label(key);
+        // Out of the cache, so that it need not be copied.
+        let mut value = match self.hot.pop(&label) {
+            Some(hot) => {
+                self.hot_weight -= hot.weight;
+                hot.value
+            }
+            None => self.labelled(&label)?,
+        };
+        if value.key() != key {
+            self.heat(label, value);
+            return None;
+        }
+        let result = change(Arc::make_mut(&mut value));
+        self.put(value);
+        Some(result)
+    }
+
+    /// The places of what has changed since this was asked last, at first of all, after putting on
+    /// the shelf what is not there.
+    ///
+    /// # Errors
+    /// Those of [`Shelf::put`]; the next call gives all that this one was to give.
+    pub fn take_changes(&mut self) -> Result<Vec<(Label, Place)>, ShelfError> {
+        let labels: Vec<Label> = match &self.changed {
+            Some(changed) => changed.iter().copied().collect(),
+            None => self.directory.keys().copied().collect(),
+        };
+        let places: Result<_, ShelfError> =
+            labels.into_iter().map(|label| Ok((label, self.shelved(label)?))).collect();
+        if places.is_ok() {
+            self.changed = Some(BTreeSet::new());
+        }
+        places
+    }
+
+    /// Every value in the encoding of [`derived`], with its label, in the order of labels.
+    pub fn records(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
+        self.directory.iter().map(|(label, place)| {
+            let bytes = match place {
+                Some(place) => self.shelf().get(*place)?,
+                None => derived::encode(&*self.hot_value(label).value),
+            };
+            Ok((*label, bytes))
+        })
+    }
+
+    /// Takes a record in, as it is.
+    ///
+    /// # Errors
+    /// Those of [`Shelf::put`].
+    pub fn restore(&mut self, label: Label, record: &[u8]) -> Result<(), ShelfError> {
+        let place = self.shelf_mut().put(record)?;
+        self.directory.insert(label, Some(place));
+        Ok(())
+    }
+
+    /// Why a value could not be had, if that has happened. Whatever was answered since may be
+    /// wrong.
+    pub fn fault(&self) -> Option<ShelfError> {
+        self.fault.get().copied()
+    }
+
+    fn value(&self, label: &Label, place: &Option<Place>) -> Option<Arc<V>> {
+        let Some(place) = place else { return Some(Arc::clone(&self.hot_value(label).value)) };
+        if let Some(hot) = self.hot.peek(label) {
+            return Some(Arc::clone(&hot.value));
+        }
+        let read = self.shelf().get(*place).and_then(|bytes| {
+            let value =
+                derived::decode::<V>(&bytes).filter(|value| V::label(value.key()) == *label);
+            value.ok_or(ShelfError::Damaged)
+        });
+        read.map(Arc::new).map_err(|error| self.note(error)).ok()
+    }
+
+    fn hot_value(&self, label: &Label) -> &Hot<V> {
+        self.hot.peek(label).expect("what has no place on the shelf is hot")
+    }
+
+    /// Makes a value the one that was used last, and lets others go for it.
+    fn heat(&mut self, label: Label, value: Arc<V>) {
+        let weight = value.weight();
+        self.hot_weight += weight;
+        if let Some(before) = self.hot.put(label, Hot { value, weight }) {
+            self.hot_weight -= before.weight;
+        }
+        while self.hot_weight > self.hot_max && self.hot.len() > 1 {
+            let (oldest, _) = self.hot.peek_lru().expect("more than one is there");
+            let oldest = *oldest;
+            if let Err(error) = self.shelved(oldest) {
+                // It stays, so that nothing is lost: until the caller asks for the fault, more is
+                // in memory than should be.
+                self.note(error);
+                return;
+            }
+            let gone = self.hot.pop_lru().expect("more than one is there").1;
+            self.hot_weight -= gone.weight;
+        }
+    }
+
+    /// Where a value lies, after putting it there if need be.
+    fn shelved(&mut self, label: Label) -> Result<Place, ShelfError> {
+        let known = *self.directory.get(&label).expect("a label of this directory");
+        if let Some(place) = known {
+            return Ok(place);
+        }
+        let record = derived::encode(&*self.hot_value(&label).value);
+        let place = self.shelf_mut().put(&record)?;
+        self.directory.insert(label, Some(place));
+        Ok(place)
+    }
+
+    /// A copy may still find there what it holds: then the place stays taken.
+    fn clear(&mut self, place: Place) {
+        if Arc::strong_count(&self.shelf) == 1 {
+            self.shelf_mut().clear(place);
+        }
+    }
+
+    fn note(&self, error: ShelfError) {
+        self.fault.get_or_init(|| error);
+    }
+
+    fn shelf(&self) -> RwLockReadGuard<'_, dyn Shelf + 'static> {
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shelf_mut(&self) -> RwLockWriteGuard<'_, dyn Shelf + 'static> {
+        self.shelf.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Keep> Clone for Kept<V> {
+    fn clone(&self) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            hot: self.hot.clone(),
+            hot_weight: self.hot_weight,
+            hot_max: self.hot_max,
+            shelf: Arc::clone(&self.shelf),
+            changed: self.changed.clone(),
+            fault: self.fault.clone(),
+        }
+    }
+}
+
+/// No bytes: values lie on their shelf, or are written as [`Kept::records`].
+impl<V: Keep> Encode for Kept<V> {
+    fn encode<E: Encoder>(&self, _: &mut E) -> Result<(), EncodeError> {
+        Ok(())
+    }
+}
+
+/// Nothing, to be filled by whoever knows where the values are.
+impl<V: Keep, C> Decode<C> for Kept<V> {
+    fn decode<D: Decoder<Context = C>>(_: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self::default())
+    }
+}
+
+never_borrows! { [V: Keep] Kept<V>; }
+
+impl<V: Keep> PartialEq for Kept<V> {
+    /// Whether the values are the same, wherever they are.
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<V: Keep> fmt::Debug for Kept<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
