@@ -12,6 +12,7 @@
 use bincode::config::{self, Config};
 use bincode::de::Decoder;
 use bincode::enc::Encoder;
+use bincode::enc::write::Writer;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
@@ -73,10 +74,24 @@ pub fn decode<T: Encode + Decode<()>>(bytes: &[u8]) -> Result<T, Malformed> {
 /// Decodes a value from the start of `bytes`; gives it with the number of bytes that it took.
 pub fn decode_prefix<T: Encode + Decode<()>>(bytes: &[u8]) -> Result<(T, usize), Malformed> {
     let (value, consumed): (T, usize) = bincode::decode_from_slice(bytes, configuration())?;
-    if encode(&value) != bytes[..consumed] {
+    let mut spelling = Spelling { rest: &bytes[..consumed] };
+    let encoded = bincode::encode_into_writer(&value, &mut spelling, configuration());
+    if encoded.is_err() || !spelling.rest.is_empty() {
         return Err(Malformed::new("encoding/second-spelling"));
     }
     Ok((value, consumed))
+}
+
+/// What an encoding must be, piece by piece as it is made: nothing is written anywhere.
+struct Spelling<'a> {
+    rest: &'a [u8],
+}
+
+impl Writer for Spelling<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.rest = self.rest.strip_prefix(bytes).ok_or(EncodeError::UnexpectedEnd)?;
+        Ok(())
+    }
 }
 
 /// What a list is ordered by.
@@ -162,10 +177,15 @@ impl<C, T: Keyed + Decode<C>, const MAX: usize> Decode<C> for List<T, MAX> {
         if count > MAX {
             return Err(Malformed::new("list/too-long").into());
         }
-        // Items grow the vector one by one: a hostile count allocates nothing by itself.
-        let mut items = Vec::new();
-        for _ in 0..count {
-            items.push(T::decode(decoder)?);
+        // There is room for twice as many as have been read, and no more: a hostile count allocates
+        // nothing by itself, and the one item that most lists have takes its own place only.
+        let mut items: Vec<T> = Vec::new();
+        for left in (1..=count).rev() {
+            let item = T::decode(decoder)?;
+            if items.len() == items.capacity() {
+                items.reserve_exact(left.min(items.len().max(1)));
+            }
+            items.push(item);
         }
         Ok(Self::from_ordered(items)?)
     }
@@ -232,7 +252,6 @@ never_borrows! {
 
 /// Writes a u16 length and the bytes.
 pub(crate) fn encode_bytes<E: Encoder>(bytes: &[u8], encoder: &mut E) -> Result<(), EncodeError> {
-    use bincode::enc::write::Writer;
     u16::try_from(bytes.len()).expect("bounded by the type").encode(encoder)?;
     encoder.writer().write(bytes)
 }
@@ -249,6 +268,12 @@ pub(crate) fn decode_bytes<D: Decoder>(
         return Err(Malformed::new(too_long).into());
     }
     decoder.claim_bytes_read(len)?;
+    if let Some(bytes) = decoder.reader().peek_read(len) {
+        let bytes = bytes.to_vec();
+        decoder.reader().consume(len);
+        return Ok(bytes);
+    }
+    // A reader that does not show what comes; or that has not got as much, which it says now.
     let mut bytes = vec![0; len];
     decoder.reader().read(&mut bytes)?;
     Ok(bytes)
@@ -343,6 +368,33 @@ mod tests {
         assert_eq!(refused(&[0, 5, 1, 2, 3, 4, 5]), "list/too-long");
         assert_eq!(refused(&[0, 2, 1]), "encoding/truncated");
         assert_eq!(refused(&[0, 1, 1, 0]), "encoding/trailing");
+    }
+
+    /// Encodes to something else than it was decoded from: the first byte, then as many more as
+    /// that says, all of them seven.
+    struct Sevens(u8);
+
+    impl Encode for Sevens {
+        fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+            self.0.encode(encoder)?;
+            (0..self.0).try_for_each(|_| 7u8.encode(encoder))
+        }
+    }
+
+    impl<C> Decode<C> for Sevens {
+        fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+            let (count, _): (u8, u16) = Decode::decode(decoder)?;
+            Ok(Self(count))
+        }
+    }
+
+    #[test]
+    fn what_encodes_to_other_bytes_is_a_second_spelling() {
+        let code = |bytes: &[u8]| decode::<Sevens>(bytes).map(|sevens| sevens.0);
+        assert_eq!(code(&[2, 7, 7]), Ok(2));
+        for other in [[2, 7, 8], [2, 8, 7], [1, 7, 7], [3, 7, 7], [0, 7, 7]] {
+            assert_eq!(code(&other), Err(Malformed::new("encoding/second-spelling")), "{other:?}");
+        }
     }
 
     #[test]

@@ -84,11 +84,15 @@ impl Handle {
     /// # Errors
     /// `handle/malformed`.
     pub fn new(name: &str) -> Result<Self, Malformed> {
+        Self::check(name)?;
+        Ok(Self(name.into()))
+    }
+
+    fn check(name: &str) -> Result<(), Malformed> {
         let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (3..=64).contains(&name.len()) && name.bytes().all(allowed) {
-            Ok(Self(name.into()))
-        } else {
-            Err(Malformed::new("handle/malformed"))
+        match (3..=64).contains(&name.len()) && name.bytes().all(allowed) {
+            true => Ok(()),
+            false => Err(Malformed::new("handle/malformed")),
         }
     }
 
@@ -129,8 +133,9 @@ impl Encode for Handle {
 impl<C> Decode<C> for Handle {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let bytes = decode_bytes(decoder, 64, "handle/malformed")?;
-        let name = std::str::from_utf8(&bytes).map_err(|_| Malformed::new("handle/malformed"))?;
-        Ok(Self::new(name)?)
+        let name = String::from_utf8(bytes).map_err(|_| Malformed::new("handle/malformed"))?;
+        Self::check(&name)?;
+        Ok(Self(name.into_boxed_str()))
     }
 }
 

@@ -32,6 +32,10 @@ impl<const MAX: usize> Text<MAX> {
         if text.starts_with(' ') || text.ends_with(' ') {
             return Err(Malformed::new("text/space"));
         }
+        // Of ASCII, which most texts are all of, no printable character is refused.
+        if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Ok(Self(text));
+        }
         match text.chars().find_map(forbidden) {
             Some(code) => Err(Malformed::new(code)),
             None => Ok(Self(text)),
