@@ -11,7 +11,7 @@ use super::encoding::{self, Keyed, List, Malformed};
 use super::event::{Frame, Head, SIGNERS_MAX, SUBJECTS_MAX, Statement};
 use super::hash::{EventHash, HASH_LEN, LeafHash, leaf_hash};
 use super::ident::EntryIndex;
-use super::subject::Subject;
+use super::subject::{HashedSubject, Subject};
 
 /// The most bytes of an entry (C2SP tlog-tiles).
 pub const ENTRY_LEN_MAX: usize = 65_535;
@@ -210,5 +210,18 @@ impl OpenEvent {
             Subject::of_statement(statement, hash, &mut subjects);
         }
         subjects
+    }
+
+    /// The hashes of what the event touches, as far as it says so itself: all but what a
+    /// correction's target does.
+    pub fn touched(&self) -> Vec<HashedSubject> {
+        let mut subjects = Vec::new();
+        if let Some(statement) = &self.statement {
+            Subject::of_statement(statement, self.hash, &mut subjects);
+        }
+        // A gift stands in as many portions as it has lines there; each is hashed once.
+        subjects.sort_unstable();
+        subjects.dedup();
+        Subject::hashed(&subjects)
     }
 }

@@ -3,8 +3,6 @@
 //! From a subject's newest entry one can walk along the links to its first, so that a few entries
 //! and one inclusion path hold all that the log says about it.
 
-use std::collections::BTreeSet;
-
 use super::encoding::{self, Malformed};
 use super::event::{Attestation, Statement};
 use super::hash::{EventHash, HASH_LEN, SubjectHash, context_hash};
@@ -63,6 +61,9 @@ impl Subject {
     /// Of a gift, the encoding is the 20 bytes of its id: so who holds nothing but an id can tell
     /// where the gift would stand, and be shown that it does not.
     pub fn hash(&self) -> SubjectHash {
+        if let Subject::Gift(donation) = self {
+            return Self::hash_of_gift_id(&GiftId::from(donation));
+        }
         let (sort, bytes) = self.encoded();
         SubjectHash::from_bytes(context_hash(CONTEXT, &[&[sort], &bytes]))
     }
@@ -117,15 +118,21 @@ impl Subject {
     }
 
     /// The hashes of subjects, in order, each once: gifts that share an id share a hash.
-    pub fn hashed(subjects: &BTreeSet<Self>) -> Vec<HashedSubject> {
-        let hashed: BTreeSet<HashedSubject> = subjects.iter().map(HashedSubject::from).collect();
-        hashed.into_iter().collect()
+    pub fn hashed<'a>(subjects: impl IntoIterator<Item = &'a Self>) -> Vec<HashedSubject> {
+        let mut hashed: Vec<_> = subjects.into_iter().map(HashedSubject::from).collect();
+        hashed.sort_unstable();
+        hashed.dedup();
+        hashed
     }
 
-    /// Adds the subjects of a statement; `own` is the hash of its event.
-    pub(super) fn of_statement(statement: &Statement, own: EventHash, into: &mut BTreeSet<Self>) {
+    /// Adds the subjects of a statement, some of them perhaps more than once; `own` is the hash of its event.
+    pub(super) fn of_statement(
+        statement: &Statement,
+        own: EventHash,
+        into: &mut impl Extend<Self>,
+    ) {
         let mut gift = |gift: &EventHash| {
-            into.insert(Subject::Gift(*gift));
+            into.extend([Subject::Gift(*gift)]);
         };
         match statement {
             Statement::Donation(_) => gift(&own),
@@ -137,7 +144,7 @@ impl Subject {
             }
             Statement::Dispatch(s) => {
                 s.portions.iter().for_each(|p| gift(&p.goods.gift));
-                into.insert(Subject::Shipment(s.shipment.clone()));
+                into.extend([Subject::Shipment(s.shipment.clone())]);
             }
             Statement::Receipt(s) => {
                 s.arrivals.iter().for_each(|a| gift(&a.goods.gift));
@@ -156,19 +163,19 @@ impl Subject {
                 into.extend(shipment.clone().map(Subject::Shipment));
             }
             Statement::Delivery(s) => {
-                into.insert(Subject::Shipment(s.shipment.clone()));
+                into.extend([Subject::Shipment(s.shipment.clone())]);
             }
             Statement::Order(_) | Statement::NeedDeclared(_) => {
-                into.insert(Subject::Statement(own));
+                into.extend([Subject::Statement(own)]);
             }
             Statement::NeedClosed(s) => {
-                into.insert(Subject::Statement(s.need));
+                into.extend([Subject::Statement(s.need)]);
             }
             Statement::Recall(s) => {
-                into.insert(Subject::Lot { item: s.item.clone(), lot: s.lot.clone() });
+                into.extend([Subject::Lot { item: s.item.clone(), lot: s.lot.clone() }]);
             }
             Statement::RecallLifted(s) => {
-                into.insert(Subject::Lot { item: s.item.clone(), lot: s.lot.clone() });
+                into.extend([Subject::Lot { item: s.item.clone(), lot: s.lot.clone() }]);
             }
             Statement::Correction(s) => {
                 if let Ok(Some(replacement)) = s.replacement() {
@@ -185,19 +192,21 @@ impl Subject {
             | Statement::RegistrarsChanged(_)
             | Statement::OperatorRotated(_)
             | Statement::RulesChanged(_) => {
-                into.insert(Subject::Root);
+                into.extend([Subject::Root]);
             }
             Statement::EpochSealed(_) => {}
         }
     }
 }
 
-fn party(handle: &Handle, into: &mut BTreeSet<Subject>) {
-    into.insert(Subject::Party(handle.clone()));
+fn party(handle: &Handle, into: &mut impl Extend<Subject>) {
+    into.extend([Subject::Party(handle.clone())]);
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use sha2::{Digest, Sha256};
 
     use super::*;

@@ -250,11 +250,12 @@ fn replay(
                 }
             })?;
             let known = begin.saturating_sub(index * u64::from(TILE_WIDTH)) as usize;
-            for entry in entries.into_iter().skip(known) {
+            for entry in entries.iter().skip(known) {
                 if let ControlFlow::Break(()) = replay.add(entry)? {
                     return Ok(());
                 }
             }
+            intake.give_back(index, entries);
             if let Some(progress) = options.progress {
                 progress(Progress { done: replay.size(), size: checkpoint.size });
             }

@@ -5,20 +5,23 @@
 //! order through a channel of its own. So the order needs no sorting, and no more than a few
 //! slices of a run wait for each worker, however slow the rules are.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Scope;
 
 use super::{AuditError, refusal};
 use crate::bundle::{LogSource, SourceError};
 use crate::model::encoding::Malformed;
-use crate::model::entry::{Entry, Header, NO_LEAF, OpenEvent};
+use crate::model::entry::{Entry, Header, NO_LEAF};
 use crate::model::hash::{LeafHash, leaf_hash};
+use crate::model::ident::EntryIndex;
 use crate::model::key::{KeyBytes, PublicKey};
 use crate::model::signature::{Signature, SignedMessage, verify_batch};
-use crate::model::subject::{HashedSubject, Subject};
-use crate::model::tile::{BundleCoord, EntryBundle, TileCoord, TileLayout};
+use crate::model::state::Recorded;
+use crate::model::subject::HashedSubject;
+use crate::model::tile::{BundleCoord, EntryBundle, TILE_WIDTH, TileCoord, TileLayout};
 use crate::model::violation::{Code, Violation};
 
 /// Bundles in a run: 4,096 entries, so that mostly one run makes one batch of signatures.
@@ -58,30 +61,17 @@ pub(super) struct Content {
     pub header: Header,
     /// The number of the event's kind.
     pub kind: u16,
-    pub event: Result<OpenEvent, Malformed>,
-    /// What the event touches, as far as it says so itself.
-    pub touched: Touched,
+    /// The event at the place that it has in the log, whatever its header says.
+    pub recorded: Result<Recorded, Malformed>,
+    /// What the event touches, as far as it says so itself; if it does not, what the links say.
+    pub touched: Vec<HashedSubject>,
     /// How many of the signers stand before the first whose signature is not valid.
     pub bad_signer: Option<usize>,
 }
 
-/// Subjects, and their hashes.
-#[derive(Default)]
-pub(super) struct Touched {
-    pub subjects: BTreeSet<Subject>,
-    pub hashes: Vec<HashedSubject>,
-}
-
-impl Touched {
-    pub(super) fn new(subjects: BTreeSet<Subject>) -> Self {
-        Self { hashes: Subject::hashed(&subjects), subjects }
-    }
-
-    /// What the operator's links say, where the event cannot tell.
-    pub(super) fn linked(header: &Header) -> Self {
-        let hashes = header.links.iter().map(|link| link.subject.into()).collect();
-        Self { subjects: BTreeSet::new(), hashes }
-    }
+/// What the operator's links say, where the event cannot tell.
+pub(super) fn linked(header: &Header) -> Vec<HashedSubject> {
+    header.links.iter().map(|link| link.subject.into()).collect()
 }
 
 /// What all workers need.
@@ -96,7 +86,14 @@ pub(super) struct Task<'a> {
 
 /// Where the prepared bundles come in, in the order of the log.
 pub(super) struct Intake {
-    inboxes: Vec<(Receiver<Vec<Prepared>>, VecDeque<Prepared>)>,
+    inboxes: Vec<Inbox>,
+}
+
+/// What comes from one worker, and goes back to it.
+struct Inbox {
+    slices: Receiver<Vec<Prepared>>,
+    waiting: VecDeque<Prepared>,
+    done: Sender<Vec<PreparedEntry>>,
 }
 
 impl Intake {
@@ -107,29 +104,44 @@ impl Intake {
         scope: &'scope Scope<'scope, '_>,
     ) -> Self {
         let inbox = |number| {
-            let (slices, inbox) = sync_channel(1);
-            let worker = Worker { task, slices, keys: Keys::default() };
+            let (outbox, slices) = sync_channel(1);
+            let (done, spent) = channel();
+            let worker = Worker { task, slices: outbox, spent, keys: Keys::default() };
             scope.spawn(move || worker.work(number, threads));
-            (inbox, VecDeque::new())
+            Inbox { slices, waiting: VecDeque::new(), done }
         };
         Self { inboxes: (0..threads.get() as u64).map(inbox).collect() }
     }
 
+    fn inbox(&mut self, bundle: u64) -> &mut Inbox {
+        let worker = bundle / RUN % self.inboxes.len() as u64;
+        &mut self.inboxes[worker as usize]
+    }
+
     /// Bundle `index`. To be called for each in turn from the task's first, up to the first without entries.
     pub(super) fn next(&mut self, index: u64) -> Prepared {
-        let worker = (index / RUN % self.inboxes.len() as u64) as usize;
-        let (inbox, waiting) = &mut self.inboxes[worker];
+        let Inbox { slices, waiting, .. } = self.inbox(index);
         if waiting.is_empty() {
-            let slice = inbox.recv().expect("a worker goes on to the first bundle without entries");
+            let slice =
+                slices.recv().expect("a worker goes on to the first bundle without entries");
             waiting.extend(slice);
         }
         waiting.pop_front().expect("no worker sends an empty slice")
+    }
+
+    /// Gives the entries of bundle `index` back to the worker that read them: it frees their many
+    /// pieces at less cost than any other thread, and leaves this one to the rules.
+    pub(super) fn give_back(&mut self, index: u64, entries: Vec<PreparedEntry>) {
+        // A worker that has ended needs no help.
+        let _ = self.inbox(index).done.send(entries);
     }
 }
 
 struct Worker<'a> {
     task: Task<'a>,
     slices: SyncSender<Vec<Prepared>>,
+    /// Entries that were replayed.
+    spent: Receiver<Vec<PreparedEntry>>,
     keys: Keys,
 }
 
@@ -143,6 +155,7 @@ impl Worker<'_> {
             let mut slice = Vec::new();
             let (mut signatures, mut bytes) = (0, 0);
             for bundle in first.max(run * RUN)..end {
+                self.spent.try_iter().for_each(drop);
                 let (prepared, len) = self.read(bundle);
                 let readable = match &prepared.contents {
                     Contents::Entries(entries) => {
@@ -185,35 +198,51 @@ impl Worker<'_> {
     fn verify(&mut self, slice: &mut [Prepared]) {
         let mut messages = Vec::new();
         let mut claims = Vec::new();
-        for_each_event(slice, |is_first, event, bad_signer| {
-            let genesis = if is_first { NO_LEAF } else { self.task.genesis };
-            messages.push(event.signed.frame.signing_message(&genesis));
+        let mut number = 0;
+        for_each_event(slice, |recorded, bad_signer| {
+            let genesis = if recorded.index == 0 { NO_LEAF } else { self.task.genesis };
+            let event = &recorded.event;
+            let begin = messages.len();
+            event.signed.frame.append_signing_message(&genesis, &mut messages);
+            let message = begin..messages.len();
             let signed = event.head.signers.iter().zip(&event.signed.signatures);
             for (at, (signer, signature)) in signed.enumerate() {
+                let (message, signature) = (message.clone(), Signature::from_bytes(*signature));
                 match self.keys.judge(&signer.key) {
-                    Some(key) => claims.push((messages.len() - 1, at, key, *signature)),
+                    Some(key) => claims.push(Claim { number, at, message, key, signature }),
                     None => note_bad(bad_signer, at),
                 }
             }
+            number += 1;
         });
-        let items: Vec<SignedMessage<'_>> = claims
-            .iter()
-            .map(|(event, _, key, signature)| SignedMessage {
-                message: &messages[*event],
-                key: *key,
-                signature: Signature::from_bytes(*signature),
-            })
-            .collect();
+        let signed_message = |claim: &Claim| SignedMessage {
+            message: &messages[claim.message.clone()],
+            key: claim.key,
+            signature: claim.signature,
+        };
+        let items: Vec<SignedMessage<'_>> = claims.iter().map(signed_message).collect();
         let bad = verify_batch(&items, &mut rand::rng());
-        let mut bad = bad.into_iter().map(|item| (claims[item].0, claims[item].1)).peekable();
+        let mut bad = bad.into_iter().map(|item| &claims[item]).peekable();
         let mut number = 0;
-        for_each_event(slice, |_, _, bad_signer| {
-            while let Some((_, at)) = bad.next_if(|(event, _)| *event == number) {
-                note_bad(bad_signer, at);
+        for_each_event(slice, |_, bad_signer| {
+            while let Some(claim) = bad.next_if(|claim| claim.number == number) {
+                note_bad(bad_signer, claim.at);
             }
             number += 1;
         });
     }
+}
+
+/// That a key has signed an event.
+struct Claim {
+    /// The how-manieth event of the slice it is.
+    number: usize,
+    /// How many of its signers stand before this one.
+    at: usize,
+    /// Where the signing message is.
+    message: Range<usize>,
+    key: PublicKey,
+    signature: Signature,
 }
 
 fn note_bad(bad_signer: &mut Option<usize>, at: usize) {
@@ -222,21 +251,18 @@ fn note_bad(bad_signer: &mut Option<usize>, at: usize) {
 
 fn signature_count(entry: &PreparedEntry) -> usize {
     match &entry.content {
-        Ok(Content { event: Ok(event), .. }) => event.signed.signatures.len(),
+        Ok(Content { recorded: Ok(Recorded { event, .. }), .. }) => event.signed.signatures.len(),
         _ => 0,
     }
 }
 
-/// Visits every event that could be read: whether it is entry 0, the event, its first bad signer.
-fn for_each_event(
-    slice: &mut [Prepared],
-    mut visit: impl FnMut(bool, &OpenEvent, &mut Option<usize>),
-) {
+/// Visits every event that could be read, and its first bad signer.
+fn for_each_event(slice: &mut [Prepared], mut visit: impl FnMut(&Recorded, &mut Option<usize>)) {
     for prepared in slice {
         let Contents::Entries(entries) = &mut prepared.contents else { continue };
-        for (at, entry) in entries.iter_mut().enumerate() {
-            if let Ok(Content { event: Ok(event), bad_signer, .. }) = &mut entry.content {
-                visit(prepared.coord.index() == 0 && at == 0, event, bad_signer);
+        for entry in entries {
+            if let Ok(Content { recorded: Ok(recorded), bad_signer, .. }) = &mut entry.content {
+                visit(recorded, bad_signer);
             }
         }
     }
@@ -249,23 +275,26 @@ fn read_entries(bytes: &[u8], coord: BundleCoord, genesis: &LeafHash) -> Content
             return Contents::Refused(Violation::new(Code::BundleMismatch, (), malformed.code()));
         }
     };
-    let entries = bundle.entries().enumerate().map(|(at, bytes)| {
-        let genesis = if coord.index() == 0 && at == 0 { &NO_LEAF } else { genesis };
-        let content = Entry::from_bytes(bytes).map(|entry| read_event(entry, genesis));
+    let first = coord.index() * u64::from(TILE_WIDTH);
+    let mut entries = Vec::with_capacity(coord.width() as usize);
+    entries.extend((first..).zip(bundle.entries()).map(|(index, bytes)| {
+        let content = Entry::from_bytes(bytes).map(|entry| read_event(index, entry, genesis));
         PreparedEntry { leaf: leaf_hash(bytes), content }
-    });
-    Contents::Entries(entries.collect())
+    }));
+    Contents::Entries(entries)
 }
 
-fn read_event(entry: Entry, genesis: &LeafHash) -> Content {
+fn read_event(index: EntryIndex, entry: Entry, genesis: &LeafHash) -> Content {
     let Entry { header, event } = entry;
     let kind = event.frame.kind;
-    let event = event.open(genesis);
+    let event = event.open(if index == 0 { &NO_LEAF } else { genesis });
     let touched = match &event {
-        Ok(event) if event.statement.is_some() => Touched::new(event.subjects(None)),
-        _ => Touched::linked(&header),
+        Ok(event) if event.statement.is_some() => event.touched(),
+        _ => linked(&header),
     };
-    Content { header, kind, event, touched, bad_signer: None }
+    let recorded_at = header.recorded_at;
+    let recorded = event.map(|event| Recorded { index, recorded_at, event });
+    Content { header, kind, recorded, touched, bad_signer: None }
 }
 
 /// Public keys that were judged: a judgement costs about as much as a signature.
@@ -342,11 +371,12 @@ mod tests {
                     assert_eq!(coord.index(), bundle);
                     assert_eq!(tile.unwrap(), bundle.to_be_bytes());
                     let Contents::Entries(entries) = contents else { panic!("entries are there") };
-                    for entry in entries {
+                    for entry in &entries {
                         assert_eq!(entry.leaf, leaf_hash(&index.to_be_bytes()));
                         assert!(entry.content.is_err());
                         index += 1;
                     }
+                    intake.give_back(bundle, entries);
                 }
                 assert_eq!(index, size);
             });

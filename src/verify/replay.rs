@@ -1,12 +1,13 @@
 //! The sequential part of the audit: lets the rules judge each entry at its place (steps 3 to 7).
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::AuditError;
 use super::past::Past;
-use super::prepare::{Content, PreparedEntry, Touched};
+use super::prepare::{Content, PreparedEntry, linked};
 use super::report::{Failure, Report, Spot};
 use super::saved::Found;
 use crate::bundle::LogFile;
@@ -16,7 +17,7 @@ use crate::model::entry::{Header, Link, NO_LEAF, OpenEvent};
 use crate::model::event::{Kind, Statement};
 use crate::model::hash::{LeafHash, SubjectHash};
 use crate::model::ident::EntryIndex;
-use crate::model::state::{Gift, Recorded, State};
+use crate::model::state::{Gift, State};
 use crate::model::subject::{HashedSubject, Subject};
 use crate::model::violation::{Code, Violation};
 
@@ -39,10 +40,9 @@ impl<'a> Replay<'a> {
     }
 
     /// Takes the next entry. Breaks if nothing after it can be judged.
-    pub(super) fn add(&mut self, entry: PreparedEntry) -> Result<ControlFlow<()>, AuditError> {
-        let leaf = entry.leaf;
-        if let Ok(Content { event: Ok(event), .. }) = &entry.content {
-            self.found.signatures += event.signed.signatures.len() as u64;
+    pub(super) fn add(&mut self, entry: &PreparedEntry) -> Result<ControlFlow<()>, AuditError> {
+        if let Ok(Content { recorded: Ok(recorded), .. }) = &entry.content {
+            self.found.signatures += recorded.event.signed.signatures.len() as u64;
         }
         let flow = match self.state.take() {
             None => self.begin(entry),
@@ -52,7 +52,7 @@ impl<'a> Replay<'a> {
                 ControlFlow::Continue(())
             }
         };
-        self.past.push(leaf);
+        self.past.push(entry.leaf);
         self.past.take_fault().map_or(Ok(flow), Err)
     }
 
@@ -77,7 +77,7 @@ impl<'a> Replay<'a> {
         self.found
     }
 
-    fn begin(&mut self, entry: PreparedEntry) -> ControlFlow<()> {
+    fn begin(&mut self, entry: &PreparedEntry) -> ControlFlow<()> {
         match genesis_state(entry) {
             Ok(Some(state)) => {
                 self.state = Some(state);
@@ -95,48 +95,49 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn go_on(&mut self, state: &mut State, entry: PreparedEntry) {
+    fn go_on(&mut self, state: &mut State, entry: &PreparedEntry) {
         let (index, leaf) = (state.size, entry.leaf);
-        let content = match entry.content {
+        let content = match &entry.content {
             Ok(content) => content,
             Err(malformed) => {
-                self.fail(index, entry_malformed(malformed));
+                self.fail(index, entry_malformed(*malformed));
                 state.advance_by_hash(index, state.recorded_at, leaf, &[]);
                 return;
             }
         };
-        let Content { header, kind, event, mut touched, bad_signer } = content;
+        let Content { header, kind, recorded, touched, bad_signer } = content;
         let recorded_at = header.recorded_at;
-        if kind != Kind::EpochSealed as u16 {
+        if *kind != Kind::EpochSealed as u16 {
             self.check_seal(state, recorded_at);
         }
-        let place = check_chain(&header, index, state.last_leaf, state.recorded_at);
-        let place = place.and_then(|()| match kind == Kind::LedgerCreated as u16 {
+        let place = check_chain(header, index, state.last_leaf, state.recorded_at);
+        let place = place.and_then(|()| match *kind == Kind::LedgerCreated as u16 {
             true => Err(Violation::new(Code::GenesisPlace, 0u64, index)),
             false => Ok(()),
         });
-        let event = match event {
-            Ok(event) => event,
+        let recorded = match recorded {
+            Ok(recorded) => recorded,
             Err(malformed) => {
-                let violation = place.err().unwrap_or_else(|| event_malformed(malformed));
-                self.refuse(state, index, violation, &touched);
-                state.advance_by_hash(index, recorded_at, leaf, &touched.hashes);
+                let violation = place.err().unwrap_or_else(|| event_malformed(*malformed));
+                self.refuse(state, index, violation, &BTreeSet::new(), touched);
+                state.advance_by_hash(index, recorded_at, leaf, touched);
                 return;
             }
         };
+        let event = &recorded.event;
+        let mut touched = Cow::Borrowed(touched.as_slice());
         if let Some(Statement::Correction(_)) = &event.statement {
-            touched = Touched::new(state.subjects(&event, &self.past));
+            touched = Subject::hashed(&state.subjects(event, &self.past)).into();
         }
-        let entry = Recorded { index, recorded_at, event };
         let judged = place
-            .and_then(|()| match state.index_of(&entry.event.hash, &self.past) {
+            .and_then(|()| match state.index_of(&event.hash, &self.past) {
                 Some(first) => Err(Violation::new(Code::EventDuplicate, first, index)),
                 None => Ok(()),
             })
-            .and_then(|()| check_signatures(&entry.event, bad_signer))
-            .and_then(|()| check_links(&state.links_by_hash(&touched.hashes), &header.links))
-            .and_then(|()| state.apply(&entry, &self.past));
-        match (judged, &entry.event.statement) {
+            .and_then(|()| check_signatures(event, *bad_signer))
+            .and_then(|()| check_links(&state.links_by_hash(&touched), &header.links))
+            .and_then(|()| state.apply(recorded, &self.past));
+        match (judged, &event.statement) {
             (Ok(()), Some(statement)) => {
                 *self.found.events.entry(statement.kind()).or_default() += 1;
                 self.found.seal_missed &= statement.kind() != Kind::EpochSealed;
@@ -145,15 +146,16 @@ impl<'a> Replay<'a> {
             (Err(violation), statement) => {
                 if !self.found.not_understood.is_empty() && rests_on_all(&violation, statement) {
                     if violation.code == Code::LinksMismatch {
-                        touched = Touched::linked(&header);
+                        touched = linked(header).into();
                     }
                     self.found.unjudged.push(Failure { at: Spot::Entry(index), violation });
                 } else {
-                    self.refuse(state, index, violation, &touched);
+                    let subjects = state.subjects(event, &self.past);
+                    self.refuse(state, index, violation, &subjects, &touched);
                 }
             }
         }
-        state.advance_by_hash(index, recorded_at, leaf, &touched.hashes);
+        state.advance_by_hash(index, recorded_at, leaf, &touched);
     }
 
     /// Reports, once until the next seal, that one was due before this entry.
@@ -175,15 +177,23 @@ impl<'a> Replay<'a> {
         self.found.failures.push(Failure { at: Spot::Entry(index), violation });
     }
 
-    /// Reports the entry, and marks the gifts that it touches.
-    fn refuse(&mut self, state: &mut State, index: u64, violation: Violation, touched: &Touched) {
+    /// Reports the entry, and marks the gifts that it touches. Without subjects it is not known but
+    /// by the hashes what that is.
+    fn refuse(
+        &mut self,
+        state: &mut State,
+        index: EntryIndex,
+        violation: Violation,
+        subjects: &BTreeSet<Subject>,
+        hashes: &[HashedSubject],
+    ) {
         let code = violation.code;
         self.fail(index, violation);
-        state.fail(&touched.subjects, index, code.as_str());
-        if touched.subjects.is_empty() {
+        state.fail(subjects, index, code.as_str());
+        if subjects.is_empty() {
             // Which gifts these are is looked up once, at the end. What is not known yet is left
             // out: no entry can touch a gift before its donation.
-            let known = state.links_by_hash(&touched.hashes).into_iter();
+            let known = state.links_by_hash(hashes).into_iter();
             for link in known.filter(|link| link.previous.is_some()) {
                 self.found.failed_subjects.entry(link.subject).or_insert((index, code));
             }
@@ -192,24 +202,23 @@ impl<'a> Replay<'a> {
 }
 
 /// The state after entry 0; none if it is of a version that is not understood.
-fn genesis_state(entry: PreparedEntry) -> Result<Option<State>, Violation> {
-    let content = entry.content.map_err(entry_malformed)?;
-    let Content { header, kind, event, touched, bad_signer } = content;
-    check_chain(&header, 0, NO_LEAF, UnixMs(0))?;
-    if kind != Kind::LedgerCreated as u16 {
-        let (expected, found) = (Kind::LedgerCreated as u64, u64::from(kind));
+fn genesis_state(entry: &PreparedEntry) -> Result<Option<State>, Violation> {
+    let content = entry.content.as_ref().map_err(|malformed| entry_malformed(*malformed))?;
+    let Content { header, kind, recorded, touched, bad_signer } = content;
+    check_chain(header, 0, NO_LEAF, UnixMs(0))?;
+    if *kind != Kind::LedgerCreated as u16 {
+        let (expected, found) = (Kind::LedgerCreated as u64, u64::from(*kind));
         return Err(Violation::new(Code::GenesisPlace, expected, found));
     }
-    let event = event.map_err(event_malformed)?;
-    check_signatures(&event, bad_signer)?;
-    if event.statement.is_none() {
+    let recorded = recorded.as_ref().map_err(|malformed| event_malformed(*malformed))?;
+    check_signatures(&recorded.event, *bad_signer)?;
+    if recorded.event.statement.is_none() {
         return Ok(None);
     }
     let link = |subject: &HashedSubject| Link { subject: subject.hash, number: 1, previous: None };
-    let links: Vec<Link> = touched.hashes.iter().map(link).collect();
+    let links: Vec<Link> = touched.iter().map(link).collect();
     check_links(&links, &header.links)?;
-    let entry_0 = Recorded { index: 0, recorded_at: header.recorded_at, event };
-    State::begin(&entry_0, entry.leaf).map(Some)
+    State::begin(recorded, entry.leaf).map(Some)
 }
 
 fn entry_malformed(malformed: Malformed) -> Violation {

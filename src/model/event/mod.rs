@@ -202,12 +202,17 @@ impl Frame {
     /// What every signer signs: context || genesis || kind || version || body.
     pub fn signing_message(&self, genesis: &LeafHash) -> Vec<u8> {
         let mut message = Vec::with_capacity(SIGNING_CONTEXT.len() + 36 + self.body.len());
-        message.extend_from_slice(SIGNING_CONTEXT);
-        message.extend_from_slice(genesis.as_bytes());
-        message.extend_from_slice(&self.kind.to_be_bytes());
-        message.extend_from_slice(&self.version.to_be_bytes());
-        message.extend_from_slice(&self.body);
+        self.append_signing_message(genesis, &mut message);
         message
+    }
+
+    /// Appends what every signer signs to bytes that end where it begins.
+    pub fn append_signing_message(&self, genesis: &LeafHash, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(SIGNING_CONTEXT);
+        bytes.extend_from_slice(genesis.as_bytes());
+        bytes.extend_from_slice(&self.kind.to_be_bytes());
+        bytes.extend_from_slice(&self.version.to_be_bytes());
+        bytes.extend_from_slice(&self.body);
     }
 
     /// Reads head and statement; the statement is `None` for a kind or version that this build
