@@ -3,8 +3,8 @@
 
 Runs the test `faults::kill::child` with one thread, which submits events one after the other and says
 "ack" for each answer in one write. In the trace, before the n-th ack, n times an fdatasync of the
-log's data file must have succeeded that began after the file was written, nothing written to it
-may be without one, and n checkpoints must have been renamed into place.
+head's data file must have succeeded that began after the file was written, nothing written to it
+or to the objects' data file may be without one, and n checkpoints must have been renamed into place.
 
 Fails if strace is missing or traces nothing.
 """
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 
-COUNT = 40
+COUNT = 300
 CALLS = "write,pwrite64,pwritev,fdatasync,fsync,sync_file_range,rename,renameat,renameat2"
 LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>)?(.*)$")
 
@@ -66,26 +66,32 @@ def main():
         run(binary, variables)
         run(binary, variables, "strace", "-f", "-y", "-s", "256", "-o", trace, "-e",
             "trace=" + CALLS)
-        data = os.path.realpath(os.path.join(ledger, "log", "db")) + ">"
+        objects, head = (os.path.realpath(os.path.join(ledger, "log", name, "db")) + ">"
+                         for name in ("objects", "recent"))
         checkpoint = f'"{os.path.join(ledger, "checkpoint")}"'
         acks = syncs = checkpoints = 0
-        unsynced = None  # where the last write ended that no fdatasync has followed
+        unsynced = {}  # by file, where the last write ended that no fdatasync has followed
         with open(trace, encoding="utf-8", errors="replace") as lines:
             for begin, end, call in calls(lines):
                 done = not re.search(r"= -1 E", call)
+                data = next((file for file in (objects, head) if file in call), None)
                 if call.startswith("write(1<") and "ready" in call:
                     syncs = checkpoints = 0
-                elif call.startswith(("write(", "pwrite")) and data in call:
-                    unsynced = end
-                elif call.startswith("fdatasync(") and data in call:
-                    if done and unsynced is not None and begin > unsynced:
-                        syncs, unsynced = syncs + 1, None
+                elif call.startswith(("write(", "pwrite")) and data:
+                    if data == head and objects in unsynced:
+                        sys.exit(f"strace: line {begin + 1} of the trace writes a head before its "
+                                 "objects are synced")
+                    unsynced[data] = end
+                elif call.startswith("fdatasync(") and data:
+                    if done and data in unsynced and begin > unsynced[data]:
+                        syncs += data == head
+                        del unsynced[data]
                 elif call.startswith("rename") and checkpoint in call:
                     checkpoints += done
                 elif call.startswith("write(1<") and '"ack ' in call:
                     acks += 1
                     where = f"ack {acks} (line {begin + 1} of the trace)"
-                    if syncs < acks or unsynced is not None:
+                    if syncs < acks or unsynced:
                         sys.exit(f"strace: {where} came before its fdatasync")
                     if checkpoints < acks:
                         sys.exit(f"strace: {where} came before its checkpoint")

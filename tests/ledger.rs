@@ -420,8 +420,11 @@ fn folders_that_are_no_ledger_of_this_version_are_named_so() {
     assert_eq!(code_of_opening(&folder.path().join("nowhere")), "store/no-folder");
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(code_of_opening(empty.path()), "store/not-a-ledger");
-    fs::write(folder.path().join("giftproof-ledger"), "giftproof-ledger/v2\n").unwrap();
-    assert_eq!(code_of_opening(folder.path()), "store/newer-version");
+    for (version, code) in [(3, "store/newer-version"), (1, "store/older-version")] {
+        let marker = format!("giftproof-ledger/v{version}\n");
+        fs::write(folder.path().join("giftproof-ledger"), marker).unwrap();
+        assert_eq!(code_of_opening(folder.path()), code);
+    }
     let error = Writer::create(folder.path(), genesis(), secret("operator"), clock());
     assert_eq!(error.err().unwrap().code(), "store/occupied");
 }

@@ -514,9 +514,10 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 fn write_files(from: &Path, to: &Path, files: &BTreeMap<PathBuf, Vec<u8>>) {
-    fs::create_dir_all(to.join("log/blobs")).unwrap();
     for (path, bytes) in files {
-        fs::write(to.join(path.strip_prefix(from).unwrap()), bytes).unwrap();
+        let path = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
     }
 }
 
@@ -545,8 +546,9 @@ fn what_is_no_ledger_is_told_apart_and_not_touched() {
     assert_eq!(open_code(folder.path()), "store/not-a-ledger");
     assert_eq!(create_code(folder.path()), "store/occupied");
     for (text, code) in [
-        (&b"giftproof-ledger/v2\n"[..], "store/newer-version"),
-        (b"giftproof-ledger/v1", "store/not-a-ledger"),
+        (&b"giftproof-ledger/v3\n"[..], "store/newer-version"),
+        (b"giftproof-ledger/v1\n", "store/older-version"),
+        (b"giftproof-ledger/v2", "store/not-a-ledger"),
         (b"", "store/not-a-ledger"),
         (b"\xff\xff", "store/not-a-ledger"),
     ] {
@@ -575,7 +577,7 @@ fn an_interrupted_creation_is_recognised_and_repeated() {
     // The states that a crash leaves, in their order: the empty marker, the whole marker, a log
     // without and with content.
     let states: [(&[u8], bool); 3] =
-        [(b"", false), (b"giftproof-ledger/v1\n", false), (b"giftproof-ledger/v1\n", true)];
+        [(b"", false), (b"giftproof-ledger/v2\n", false), (b"giftproof-ledger/v2\n", true)];
     for (marker, with_log) in states {
         let folder = tempdir();
         fs::write(folder.path().join(UNFINISHED), marker).unwrap();
@@ -607,7 +609,9 @@ fn a_creation_with_a_refused_first_commit_makes_no_ledger() {
 
 #[test]
 fn a_lost_database_is_damage_and_not_a_new_ledger() {
-    for lost in ["log/db", "log/conf", "log"] {
+    let parts =
+        ["log/objects", "log/objects/db", "log/objects/conf", "log/recent", "log/recent/db"];
+    for lost in parts.into_iter().chain(["log/recent/conf", "log"]) {
         let folder = tempdir();
         drop(LocalStore::create(folder.path(), &first_commit()).unwrap());
         let path = folder.path().join(lost);
@@ -661,17 +665,23 @@ fn objects_of_a_commit_without_its_head_are_taken_away() {
     store.commit(&commit(kept, FIRST, b"second")).unwrap();
     drop(store);
     // What a crash in the middle of a commit leaves: the list, one object whole, one in part.
-    let log = folder.path().join("log");
-    let db = sled::Config::new().path(log).segment_size(4 << 20).open().unwrap();
-    let key = |tag: u8, index: u64, chunk: u16| {
-        [&[tag, 0][..], &index.to_be_bytes(), &chunk.to_be_bytes()].concat()
-    };
-    let list = [&20_u32.to_be_bytes()[..], &key(b'b', 1, 0)[..10], &key(b'b', 2, 0)[..10]].concat();
-    db.open_tree("recent").unwrap().insert(key(b'p', 0, 0), list).unwrap();
-    let objects = db.open_tree("objects").unwrap();
-    objects.insert(key(b'b', 1, 0), &[0, 0, 0, 1, 7]).unwrap();
-    objects.insert(key(b'b', 2, 1), vec![7; 100]).unwrap();
-    drop((objects, db));
+    let objects = folder.path().join("log/objects");
+    let open = || sled::Config::new().path(&objects).segment_size(1 << 20).open().unwrap();
+    let name = |index: u64| [&[b'b', 0][..], &index.to_be_bytes()].concat();
+    let db = open();
+    let places = db.open_tree("places").unwrap();
+    // 50,000 bytes are five chunks.
+    let first = 5_u64.to_be_bytes();
+    assert_eq!(places.get(4_u64.to_be_bytes()).unwrap().unwrap(), vec![1; 50_000 - 4 * 12_288]);
+    assert!(places.get(first).unwrap().unwrap().is_empty());
+    let list = [3_u64, 5, 8].map(u64::to_be_bytes).concat();
+    let list = [list, name(1), name(2)].concat();
+    db.open_tree("last").unwrap().insert(b"", list).unwrap();
+    places.insert(first, &[7]).unwrap();
+    let extent = [&first[..], &1_u32.to_be_bytes()].concat();
+    db.open_tree("names").unwrap().insert(name(1), extent).unwrap();
+    places.insert(6_u64.to_be_bytes(), vec![7; 12_288]).unwrap();
+    drop((places, db));
 
     let store = LocalStore::open(folder.path()).unwrap();
     assert_eq!(store.head().unwrap().as_deref(), Some(&b"second"[..]));
@@ -683,12 +693,32 @@ fn objects_of_a_commit_without_its_head_are_taken_away() {
     let store = LocalStore::open(folder.path()).unwrap();
     assert_eq!(store.read(&bundle(1)).unwrap(), Some(vec![8; 10]));
     assert_eq!(store.read(&bundle(2)).unwrap(), Some(vec![9; 100_000]));
+    drop(store);
+    // The places are filled again.
+    assert_eq!(open().open_tree("places").unwrap().get(first).unwrap().unwrap(), vec![8; 10]);
+}
+
+#[test]
+fn objects_behind_the_head_are_damage() {
+    let folder = tempdir();
+    let store = LocalStore::create(folder.path(), &first_commit()).unwrap();
+    store.commit(&commit(vec![(bundle(0), vec![1; 10])], FIRST, b"second")).unwrap();
+    drop(store);
+    let objects = folder.path().join("log/objects");
+    let older = files(&objects);
+    let store = LocalStore::open(folder.path()).unwrap();
+    store.commit(&commit(vec![(bundle(1), vec![1; 10])], b"second", b"third")).unwrap();
+    store.commit(&commit(vec![(tail(512), vec![1; 10])], b"third", b"fourth")).unwrap();
+    drop(store);
+    fs::remove_dir_all(&objects).unwrap();
+    write_files(&objects, &objects, &older);
+    assert_eq!(open_code(folder.path()), "store/damaged");
 }
 
 /// The head that [`fill`] ends with.
 const LAST: &[u8] = b"head 44";
 
-/// Commits 45 times and gives back the bundles and tiles: four segments of the database.
+/// Commits 45 times and gives back the bundles and tiles: five segments of the objects' database.
 fn fill(store: &LocalStore) -> BTreeMap<ObjectName, Vec<u8>> {
     let mut objects = BTreeMap::new();
     let mut head = FIRST.to_vec();
@@ -805,6 +835,53 @@ fn flipped_bits_in_a_reopened_ledger_give_typed_errors() {
     flip_bits(source.path(), &objects, 21);
 }
 
+/// The length of all files of a ledger that has taken so many bytes of entries in commits of so
+/// many bundles or, where that is 0, in one tail after the other.
+fn folder_len(entries_len: usize, run_len: usize) -> usize {
+    let folder = tempdir();
+    let store = LocalStore::create(folder.path(), &first_commit()).unwrap();
+    let mut random = Random(run_len as u64);
+    let mut noise = |len: usize| (0..len).map(|_| random.below(256) as u8).collect::<Vec<u8>>();
+    let (mut head, mut bundled, mut tails, mut tail_len) = (FIRST.to_vec(), 0, Vec::new(), 0);
+    let mut written = 0;
+    while written < entries_len {
+        let mut put = Vec::new();
+        let mut drop_tails = Vec::new();
+        tail_len += run_len;
+        written += run_len;
+        while tail_len >= BUNDLE_LEN {
+            put.push((bundle(bundled), noise(BUNDLE_LEN)));
+            put.push((tile(0, bundled), noise(8192)));
+            bundled += 1;
+            tail_len -= BUNDLE_LEN;
+            drop_tails = std::mem::take(&mut tails);
+        }
+        if drop_tails.is_empty() && put.is_empty() || tail_len > 0 {
+            put.push((tail(written as u64), noise(run_len.min(tail_len))));
+            tails.push(written as u64);
+        }
+        let next = noise(250);
+        store.commit(&Commit { put, drop_tails, expected_head: Some(&head), head: &next }).unwrap();
+        head = next;
+    }
+    drop(store);
+    files(folder.path()).values().map(Vec::len).sum()
+}
+
+/// 256 entries of 480 bytes.
+const BUNDLE_LEN: usize = 122_880;
+
+#[test]
+fn a_folder_is_little_longer_than_its_entries_whatever_the_commits() {
+    let len = 96 * BUNDLE_LEN;
+    for run_len in [480 * 40, BUNDLE_LEN, 16 * BUNDLE_LEN] {
+        let found = folder_len(len, run_len);
+        // A tile adds 1/15 to its bundle; what is recent takes a few segments, however long the log.
+        let most = len + len / 5 + (5 << 20);
+        assert!(found < most, "{found} bytes for {len} in runs of {run_len}");
+    }
+}
+
 #[test]
 fn no_value_grows_beyond_what_the_database_keeps_inline() {
     let folder = tempdir();
@@ -817,6 +894,8 @@ fn no_value_grows_beyond_what_the_database_keeps_inline() {
         let drop_tails = if round % 20 == 19 { (0..round).collect() } else { vec![] };
         store.commit(&Commit { put, drop_tails, expected_head: Some(&head), head: &next }).unwrap();
         head = next;
-        assert_eq!(fs::read_dir(folder.path().join("log/blobs")).unwrap().count(), 0);
+        for blobs in ["log/objects/blobs", "log/recent/blobs"] {
+            assert_eq!(fs::read_dir(folder.path().join(blobs)).unwrap().count(), 0);
+        }
     }
 }

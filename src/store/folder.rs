@@ -13,7 +13,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::database::{io, sync_folder};
+use super::durable::{io, sync_folder};
 use super::local::{OpenError, patiently};
 use super::{StoreError, schema};
 
@@ -115,6 +115,7 @@ impl FolderLock {
         match schema::marker_version(&text) {
             None => Ok(Self { marker, intact: false }),
             Some(schema::VERSION) => Ok(Self { marker, intact: true }),
+            Some(found) if found < schema::VERSION => Err(OpenError::OlderVersion { found }),
             Some(found) => Err(OpenError::NewerVersion { found }),
         }
     }

@@ -1,9 +1,9 @@
 //! The store of a ledger folder, on sled.
 //!
 //! ```text
-//! giftproof-ledger   the marker, "giftproof-ledger/v1\n", locked while the store is open
+//! giftproof-ledger   the marker, "giftproof-ledger/v2\n", locked while the store is open
 //! giftproof-mark     the number of the newest commit, a second opinion
-//! log/               one sled database
+//! log/               two sled databases, see `database`
 //! ```
 //!
 //! One flipped bit can make sled open silently without the newest commits, and drop them for good.
@@ -25,10 +25,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockW
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::database::{Database, damaged, io, names_in, sync_folder};
+use super::database::Database;
+use super::durable::{damaged, io, names_in, sync_folder};
 use super::folder::{FolderLock, LOG, MARK, MARKER, UNFINISHED, finish_replacing};
 use super::panics::contained;
-use super::schema;
+use super::schema::{self, Head};
 use super::{Commit, CommitError, ObjectName, Store, StoreError};
 
 /// How long an open waits for a lock that may be about to go: a process that has just been started
@@ -54,6 +55,12 @@ pub enum OpenError {
         /// The version that the marker names.
         found: u64,
     },
+    /// `store/older-version`: an older giftproof wrote this ledger.
+    #[error("the ledger has format version {found}, which this program does not read any more")]
+    OlderVersion {
+        /// The version that the marker names.
+        found: u64,
+    },
     /// `store/locked`: another process, or another store of this process, has the ledger open.
     #[error("another process has this ledger open: it can be opened when that process has ended")]
     Locked,
@@ -70,6 +77,7 @@ impl OpenError {
             Self::NotALedger => "store/not-a-ledger",
             Self::Unfinished => "store/unfinished",
             Self::NewerVersion { .. } => "store/newer-version",
+            Self::OlderVersion { .. } => "store/older-version",
             Self::Locked => "store/locked",
             Self::Store(error) => error.code(),
         }
@@ -233,15 +241,20 @@ impl LocalStore {
     /// [`OpenError`].
     pub fn open_locked(folder: &Path, lock: &FolderLock) -> Result<Self, OpenError> {
         let store = Self::salvage(folder, lock)?;
-        let newest = store.newest()?;
-        let (commit_number, head) =
-            newest.ok_or_else(|| damaged("the log has no head".to_owned()))?;
+        let value = store.call(Database::head)?;
+        let head = value.as_deref().and_then(Head::decode);
+        let head = head.ok_or_else(|| damaged("the log has no head"))?;
+        let commit_number = head.commit_number;
         if let Some(marked) = store.marked()?.filter(|&marked| marked > commit_number) {
             let lost = format!("the log ends at commit {commit_number}, but had {marked}");
             return Err(damaged(lost).into());
         }
-        store.call(Database::undo_pending)?;
-        *store.shown_mut() = Shown { head: Some(head), commit_number, leaving: HashMap::new() };
+        store.call(|database| database.undo_unfinished(&head))?;
+        *store.shown_mut() = Shown {
+            head: Some(head.bytes.to_vec()),
+            commit_number,
+            leaving: HashMap::new(),
+        };
         Ok(store)
     }
 
@@ -254,13 +267,14 @@ impl LocalStore {
     pub fn salvage(folder: &Path, lock: &FolderLock) -> Result<Self, OpenError> {
         finish_replacing(folder)?;
         // sled would make a new, empty database of what is missing.
-        for file in ["conf", "db"] {
-            if !folder.join(LOG).join(file).is_file() {
-                return Err(damaged(format!("{LOG}/{file} is missing")).into());
+        let log = folder.join(LOG);
+        for path in Database::folders(&log).iter().flat_map(|db| ["conf", "db"].map(|f| db.join(f)))
+        {
+            if !path.is_file() {
+                return Err(damaged(format!("{} is missing", path.display())).into());
             }
         }
         let mark = open_mark(folder)?;
-        let log = folder.join(LOG);
         let database = patiently(|| contained(|| Database::open(&log)).map_err(damaged)?)?;
         Ok(Self::around(database, mark, lock.share()?))
     }
@@ -273,8 +287,8 @@ impl LocalStore {
     /// [`StoreError`].
     pub fn newest(&self) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
         let value = self.call(Database::head)?;
-        let newest = value.as_deref().and_then(schema::decode_head);
-        Ok(newest.map(|(commit_number, head)| (commit_number, head.to_vec())))
+        let newest = value.as_deref().and_then(Head::decode);
+        Ok(newest.map(|head| (head.commit_number, head.bytes.to_vec())))
     }
 
     /// The number of the newest commit as the mark has it; none if there is no whole mark.
@@ -358,11 +372,7 @@ impl Store for LocalStore {
 
         // Any failure from here on may have left this commit, or a part of it, on the medium. The
         // next `open` finds out which.
-        self.call(|database| {
-            database.write(commit, commit_number, &missing)?;
-            database.make_durable()
-        })
-        .map_err(|cause| {
+        self.call(|database| database.write(commit, commit_number, &missing)).map_err(|cause| {
             self.stopped.store(true, Ordering::Release);
             CommitError::Unknown { cause }
         })?;

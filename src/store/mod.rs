@@ -19,9 +19,11 @@
 //! older one that was once valid: the layer above compares it with what the operator has published.
 
 mod database;
+mod durable;
 mod folder;
 mod local;
 mod memory;
+mod objects;
 mod panics;
 mod schema;
 

@@ -1,31 +1,42 @@
-//! The bytes that the local store writes: the marker file, keys and chunked values.
+//! The bytes that the local store writes: the marker file, and the keys and values of its databases.
 //!
-//! Keys are big-endian, so they sort by index. A value is kept in chunks of [`CHUNK_LEN`] bytes, so
-//! that no node of the database grows beyond what it keeps inline:
+//! Numbers are big-endian, so keys sort by index. Values are kept in chunks of [`CHUNK_LEN`] bytes,
+//! so that no node of a database grows beyond what it keeps inline. Objects:
 //!
 //! ```text
-//! key     = tag u8 || level u8 || index u64 || chunk u16
+//! place  = u64                                  -> chunk
+//! name   = tag u8 || level u8 || index u64      -> first place u64 || length u32
+//! LAST   = nothing                              -> commit number u64 || first place u64
+//!                                                  || place after the last u64 || names
+//! ```
+//!
+//! What is recent:
+//!
+//! ```text
+//! key     = tag u8 || first index u64 || chunk u16
 //! chunk 0 = length of the whole value u32 || first bytes
 //! chunk n = the bytes that follow
 //! ```
 //!
-//! The value of the head is `commit number u64 || head`; commits are counted from 1. The mark file
-//! is `commit number u64 || its complement u64`.
+//! The value of the head is `commit number u64 || number of the newest commit with objects u64 ||
+//! head`; commits are counted from 1. The mark file is `commit number u64 || its complement u64`.
+
+use std::ops::Range;
 
 use super::{HEAD_LEN_MAX, OBJECT_LEN_MAX, ObjectName};
 
 /// The length of a chunk, in bytes.
 ///
 /// sled keeps up to 16 values in a leaf (19 just after a merge) and moves a leaf above a quarter of
-/// a segment into a file of its own, which it never syncs. 19 chunks of 32 KiB stay below a quarter
+/// a segment into a file of its own, which it never syncs. 19 chunks of 12 KiB stay below a quarter
 /// of [`SEGMENT_LEN`].
-pub(super) const CHUNK_LEN: usize = 32 * 1024;
+pub(super) const CHUNK_LEN: usize = 12 * 1024;
 
 /// The length of a sled segment, in bytes. Part of the format: sled refuses to change it.
-pub(super) const SEGMENT_LEN: usize = 4 * 1024 * 1024;
+pub(super) const SEGMENT_LEN: usize = 1024 * 1024;
 
 /// The version of the format in a ledger folder.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 
 /// The text of the marker file of this version.
 pub(super) fn marker_text() -> String {
@@ -41,28 +52,112 @@ pub(super) fn marker_version(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// What a value is kept under, without the chunk number.
+/// What an object is named by.
+pub(super) type NameKey = [u8; 10];
+
+/// The key of a bundle's or tile's name.
+///
+/// # Panics
+///
+/// For a tail, which is not kept among the objects.
+pub(super) fn name_key(name: &ObjectName) -> NameKey {
+    let (tag, level, index) = match *name {
+        ObjectName::Bundle(index) => (b'b', 0, index),
+        ObjectName::Tile { level, index } => (b't', level, index),
+        ObjectName::Tail { .. } => unreachable!("a tail is not kept among the objects"),
+    };
+    let mut key = [0; 10];
+    key[0] = tag;
+    key[1] = level;
+    key[2..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// Where an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Key([u8; 10]);
+pub(super) struct Extent {
+    /// Its first place.
+    pub(super) first: u64,
+    /// Its length in bytes.
+    pub(super) len: usize,
+}
+
+impl Extent {
+    /// Its places, one for each chunk.
+    pub(super) fn places(&self) -> Range<u64> {
+        self.first..self.first + self.len.div_ceil(CHUNK_LEN) as u64
+    }
+
+    pub(super) fn encode(&self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.first.to_be_bytes());
+        let len = u32::try_from(self.len).expect("an object is below 4 GiB");
+        bytes[8..].copy_from_slice(&len.to_be_bytes());
+        bytes
+    }
+
+    /// Reads [`Self::encode`] back; `None` if no object is so long.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (first, len) = bytes.split_first_chunk::<8>()?;
+        let first = u64::from_be_bytes(*first);
+        let len = usize::try_from(u32::from_be_bytes(len.try_into().ok()?)).ok()?;
+        let ends = first.checked_add(len.div_ceil(CHUNK_LEN) as u64).is_some();
+        (ends && len <= OBJECT_LEN_MAX).then_some(Self { first, len })
+    }
+}
+
+/// The number in the key of a place.
+pub(super) fn decode_place(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.try_into().ok()?)).filter(|place| *place < u64::MAX)
+}
+
+/// The one key of what a commit has put last.
+pub(super) const LAST_KEY: &[u8] = b"";
+
+/// What the newest commit with objects has put, or is about to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct LastPut {
+    /// The number of the commit; 0 for none.
+    pub(super) commit_number: u64,
+    /// The places that it fills.
+    pub(super) places: Range<u64>,
+    /// The names that it gives.
+    pub(super) names: Vec<NameKey>,
+}
+
+impl LastPut {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let numbers = [self.commit_number, self.places.start, self.places.end];
+        let numbers = numbers.map(u64::to_be_bytes);
+        numbers.as_flattened().iter().chain(self.names.as_flattened()).copied().collect()
+    }
+
+    /// Reads [`Self::encode`] back; `None` if it cannot have been that.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numbers, names) = bytes.split_first_chunk::<24>()?;
+        let (numbers, _) = numbers.as_chunks::<8>();
+        let number = |position: usize| u64::from_be_bytes(numbers[position]);
+        let (names, rest) = names.as_chunks::<10>();
+        let places = number(1)..number(2);
+        let most = (names.len() * OBJECT_LEN_MAX.div_ceil(CHUNK_LEN)) as u64;
+        let fits = places.end.checked_sub(places.start)? <= most && rest.is_empty();
+        let names = names.to_vec();
+        fits.then_some(Self { commit_number: number(0), places, names })
+    }
+}
+
+/// What a recent value is kept under, without the chunk number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Key([u8; 9]);
 
 impl Key {
     /// The key of the head.
-    pub(super) const HEAD: Self = Self([b'h', 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    pub(super) const HEAD: Self = Self([b'h', 0, 0, 0, 0, 0, 0, 0, 0]);
 
-    /// The key of the list of objects that a commit is about to put.
-    pub(super) const PENDING: Self = Self([b'p', 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-
-    /// The key of an object.
-    pub(super) fn of(name: &ObjectName) -> Self {
-        let (tag, level, index) = match *name {
-            ObjectName::Bundle(index) => (b'b', 0, index),
-            ObjectName::Tile { level, index } => (b't', level, index),
-            ObjectName::Tail { first } => (b'r', 0, first),
-        };
-        let mut key = [0; 10];
-        key[0] = tag;
-        key[1] = level;
-        key[2..].copy_from_slice(&index.to_be_bytes());
+    /// The key of the tail that begins with this entry.
+    pub(super) fn tail(first: u64) -> Self {
+        let mut key = [b'r'; 9];
+        key[1..].copy_from_slice(&first.to_be_bytes());
         Self(key)
     }
 
@@ -72,10 +167,10 @@ impl Key {
     }
 
     /// The key of one chunk.
-    pub(super) fn chunk(&self, number: u16) -> [u8; 12] {
-        let mut key = [0; 12];
-        key[..10].copy_from_slice(&self.0);
-        key[10..].copy_from_slice(&number.to_be_bytes());
+    pub(super) fn chunk(&self, number: u16) -> [u8; 11] {
+        let mut key = [0; 11];
+        key[..9].copy_from_slice(&self.0);
+        key[9..].copy_from_slice(&number.to_be_bytes());
         key
     }
 }
@@ -107,17 +202,32 @@ pub(super) fn chunk_count(len: usize) -> u16 {
 }
 
 /// The most chunks that the value of a head takes.
-pub(super) const HEAD_CHUNKS_MAX: u16 = ((8 + HEAD_LEN_MAX).div_ceil(CHUNK_LEN)) as u16;
+pub(super) const HEAD_CHUNKS_MAX: u16 = ((16 + HEAD_LEN_MAX).div_ceil(CHUNK_LEN)) as u16;
 
-/// The value that keeps a head and the number of its commit.
-pub(super) fn encode_head(commit_number: u64, head: &[u8]) -> Vec<u8> {
-    [&commit_number.to_be_bytes()[..], head].concat()
+/// The value that keeps a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head<'a> {
+    /// The number of its commit.
+    pub(super) commit_number: u64,
+    /// The number of the newest commit with objects, up to this one; 0 for none.
+    pub(super) objects_at: u64,
+    /// The head itself.
+    pub(super) bytes: &'a [u8],
 }
 
-/// Reads [`encode_head`] back; `None` if the value is too short.
-pub(super) fn decode_head(value: &[u8]) -> Option<(u64, &[u8])> {
-    let (commit_number, head) = value.split_first_chunk::<8>()?;
-    Some((u64::from_be_bytes(*commit_number), head))
+impl<'a> Head<'a> {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let (commit_number, objects_at) = (self.commit_number, self.objects_at);
+        [&commit_number.to_be_bytes()[..], &objects_at.to_be_bytes(), self.bytes].concat()
+    }
+
+    /// Reads [`Self::encode`] back; `None` if the value is too short.
+    pub(super) fn decode(value: &'a [u8]) -> Option<Self> {
+        let (commit_number, rest) = value.split_first_chunk::<8>()?;
+        let (objects_at, bytes) = rest.split_first_chunk::<8>()?;
+        let commit_number = u64::from_be_bytes(*commit_number);
+        Some(Self { commit_number, objects_at: u64::from_be_bytes(*objects_at), bytes })
+    }
 }
 
 /// The bytes of the mark file.
@@ -133,17 +243,6 @@ pub(super) fn decode_mark(mark: &[u8]) -> Option<u64> {
     let (number, complement) = mark.split_first_chunk::<8>()?;
     let number = u64::from_be_bytes(*number);
     (complement == (!number).to_be_bytes()).then_some(number)
-}
-
-/// The list of keys that a commit is about to put, as one value.
-pub(super) fn encode_pending(keys: &[Key]) -> Vec<u8> {
-    keys.iter().flat_map(|key| key.0).collect()
-}
-
-/// Reads [`encode_pending`] back; `None` if the length is not that of a list of keys.
-pub(super) fn decode_pending(bytes: &[u8]) -> Option<Vec<Key>> {
-    let (keys, rest) = bytes.as_chunks::<10>();
-    rest.is_empty().then(|| keys.iter().map(|key| Key(*key)).collect())
 }
 
 #[cfg(test)]
@@ -171,11 +270,26 @@ mod tests {
 
     #[test]
     fn keys_sort_by_index_and_chunk() {
-        let bundle = |index| Key::of(&ObjectName::Bundle(index));
-        assert!(bundle(255).chunk(9) < bundle(256).chunk(0));
-        assert!(bundle(7).chunk(255) < bundle(7).chunk(256));
-        let tile = |level, index| Key::of(&ObjectName::Tile { level, index }).chunk(0);
+        assert!(Key::tail(255).chunk(9) < Key::tail(256).chunk(0));
+        assert!(Key::tail(7).chunk(255) < Key::tail(7).chunk(256));
+        let bundle = |index| name_key(&ObjectName::Bundle(index));
+        assert!(bundle(255) < bundle(256));
+        let tile = |level, index| name_key(&ObjectName::Tile { level, index });
         assert!(tile(0, u64::MAX) < tile(1, 0));
+    }
+
+    #[test]
+    fn an_extent_has_a_place_for_each_chunk() {
+        for (len, places) in [(0, 5..5), (1, 5..6), (CHUNK_LEN, 5..6), (CHUNK_LEN + 1, 5..7)] {
+            let extent = Extent { first: 5, len };
+            assert_eq!(extent.places(), places);
+            assert_eq!(Extent::decode(&extent.encode()), Some(extent));
+        }
+        assert_eq!(Extent { first: 258, len: 3 }.encode(), *b"\0\0\0\0\0\0\x01\x02\0\0\0\x03");
+        assert_eq!(Extent::decode(&[0; 11]), None);
+        assert_eq!(Extent::decode(&[0; 13]), None);
+        assert_eq!(Extent::decode(b"\0\0\0\0\0\0\0\0\xff\xff\xff\xff"), None);
+        assert_eq!(Extent::decode(b"\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x01"), None);
     }
 
     #[test]
@@ -222,18 +336,28 @@ mod tests {
     }
 
     #[test]
-    fn the_head_follows_its_commit_number() {
-        assert_eq!(encode_head(258, b"x"), [0, 0, 0, 0, 0, 0, 1, 2, b'x']);
-        assert_eq!(decode_head(&[0, 0, 0, 0, 0, 0, 1, 2, b'x']), Some((258, &b"x"[..])));
-        assert_eq!(decode_head(&[0; 7]), None);
-        let longest = encode_head(1, &[0; HEAD_LEN_MAX]);
+    fn the_head_follows_its_numbers() {
+        let head = Head { commit_number: 258, objects_at: 7, bytes: b"x" };
+        let value = [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, b'x'];
+        assert_eq!(head.encode(), value);
+        assert_eq!(Head::decode(&value), Some(head));
+        assert_eq!(Head::decode(&[0; 15]), None);
+        let longest = Head { commit_number: 1, objects_at: 1, bytes: &[0; HEAD_LEN_MAX] }.encode();
         assert_eq!(chunk_count(longest.len()), HEAD_CHUNKS_MAX);
     }
 
     #[test]
-    fn the_pending_list_reads_back() {
-        let keys: Vec<Key> = (0..3).map(|index| Key::of(&ObjectName::Bundle(index))).collect();
-        assert_eq!(decode_pending(&encode_pending(&keys)), Some(keys));
-        assert_eq!(decode_pending(&[0; 11]), None);
+    fn what_was_put_last_reads_back() {
+        let names = (0..3).map(|index| name_key(&ObjectName::Bundle(index))).collect();
+        let last = LastPut { commit_number: 9, places: 4..11, names };
+        assert_eq!(LastPut::decode(&last.encode()), Some(last));
+        assert_eq!(LastPut::decode(&LastPut::default().encode()), Some(LastPut::default()));
+        assert_eq!(LastPut::decode(&[0; 23]), None);
+        assert_eq!(LastPut::decode(&[0; 25]), None);
+        // Places without names, and places that end before they begin.
+        for places in [0..1, Range { start: 2, end: 1 }] {
+            let wrong = LastPut { commit_number: 1, places, names: Vec::new() };
+            assert_eq!(LastPut::decode(&wrong.encode()), None);
+        }
     }
 }
