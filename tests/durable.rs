@@ -12,7 +12,7 @@ use giftproof::store::{Commit, CommitError, MemoryStore, ObjectName, ReadFault, 
 use giftproof::writer::{Refused, Writer};
 
 use crate::ledger::{Author, check_ledger, clock, genesis};
-use crate::util::{secret, text};
+use crate::util::{line, recorded, secret, text};
 
 fn create(store: &Arc<dyn Store>) -> Writer {
     Writer::create_over(Arc::clone(store), None, genesis(), secret("operator"), clock()).unwrap()
@@ -229,5 +229,56 @@ fn a_full_queue_says_busy_and_what_waits_shares_a_commit() {
     assert_eq!(indexes, (2..52).collect::<Vec<_>>());
     // 50 events: one commit for what came before the barrier, a few for all else.
     assert!(heads(&store.inner) - before <= 3);
+    writer.with_ledger(check_ledger);
+}
+
+/// The most bytes of events on their way, as [`Refused::Busy`] says.
+const ROOM: usize = 64 << 20;
+
+#[test]
+fn large_events_are_refused_before_memory_runs_out_and_taken_again_later() {
+    let store = Arc::new(Barred {
+        inner: MemoryStore::new(),
+        down: Mutex::new(false),
+        changed: Condvar::new(),
+    });
+    let writer = create(&(Arc::clone(&store) as Arc<dyn Store>));
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    let item = "口罩".repeat(30);
+    let lines = (1..=100).map(|number| line(number, &item, 1, "piece", &[])).collect();
+    let large = author.event(recorded("red-cross", lines), &[(Capacity::Taker, "red-cross")]);
+    let len = large.frame.body.len() + 64;
+    assert!(len > 20_000, "{len}");
+
+    *store.down.lock().unwrap() = true;
+    // Something that is not in the log yet waits at the barrier, and all else behind it.
+    let first = writer.submit_later(author.donation(1));
+    let here = thread::current().id();
+    let (send, answers) = mpsc::channel();
+    let (busy, mut on_their_way) = (Arc::new(Mutex::new(false)), 0);
+    loop {
+        let (send, busy_now) = (send.clone(), Arc::clone(&busy));
+        writer.submit_then(large.clone(), move |answer| {
+            if thread::current().id() == here {
+                *busy_now.lock().unwrap() = matches!(answer, Err(Refused::Busy));
+            } else {
+                send.send(answer.map(|accepted| accepted.index)).unwrap();
+            }
+        });
+        if *busy.lock().unwrap() {
+            break;
+        }
+        on_their_way += 1;
+    }
+    // All but the one before them is of this length.
+    assert!((ROOM / len - 1..=ROOM / len).contains(&on_their_way), "{on_their_way} of {len}");
+    *store.down.lock().unwrap() = false;
+    store.changed.notify_all();
+    first.wait().unwrap();
+    drop(send);
+    let indexes: Vec<u64> = answers.iter().map(|answer| answer.unwrap()).collect();
+    assert_eq!(indexes, vec![3; on_their_way]);
+    assert!(writer.submit(large).unwrap().already);
     writer.with_ledger(check_ledger);
 }

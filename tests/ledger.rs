@@ -16,11 +16,11 @@ use giftproof::model::entry::{NO_LEAF, SignedEvent};
 use giftproof::model::event::*;
 use giftproof::model::hash::{EventHash, LeafHash, NodeHash, empty_root, node_hash};
 use giftproof::model::key::{PublicKey, SecretKey};
-use giftproof::model::signature::{Signature, verify};
+use giftproof::model::signature::{Signature, SignatureFault, verify};
 use giftproof::model::state::{Recorded, State};
 use giftproof::model::trust::TrustFile;
 use giftproof::store::{Commit, CommitError, MemoryStore, ObjectName, Store, StoreError};
-use giftproof::writer::{Clock, ManualClock, Operator, Writer, WriterError};
+use giftproof::writer::{Clock, ManualClock, Operator, Refused, SignerFault, Writer, WriterError};
 use tempfile::TempDir;
 
 use crate::util::*;
@@ -294,6 +294,41 @@ fn sign_otherwise(key: &SecretKey, message: &[u8], torsion: EdwardsPoint) -> [u8
     let k: [u8; 64] = hash.chain_update(message).finalize().into();
     let s = r + Scalar::from_bytes_mod_order_wide(&k) * a;
     [point, s.to_bytes()].concat().try_into().unwrap()
+}
+
+#[test]
+fn of_many_events_together_each_gets_its_own_answer() {
+    let (folder, author) = folder_with(2);
+    let writer = open(folder.path());
+    let mut events = author.donations(300);
+    for bad in [0, 3, 4, 299] {
+        events[bad].signatures[0][40] ^= 1;
+    }
+    events[77].frame.body.push(0);
+    events[150] = author.enrolment("blood-bank");
+    assert_eq!(events[150].signatures.len(), 3);
+    events[150].signatures[1][63] ^= 0x80;
+    events[150].signatures[2][7] ^= 1;
+
+    let mut index = 2;
+    for (number, answer) in writer.submit_many(events).into_iter().enumerate() {
+        match (number, answer) {
+            (0 | 3 | 4 | 299, Err(Refused::Signature { position: 0, fault, .. })) => {
+                assert_eq!(fault, SignerFault::Signature(SignatureFault::Equation));
+            }
+            (77, Err(refused)) => assert_eq!(refused.code(), "encoding/trailing"),
+            // The first of two.
+            (150, Err(Refused::Signature { position: 1, fault, .. })) => {
+                assert_eq!(fault, SignerFault::Signature(SignatureFault::SNotReduced));
+            }
+            (number, answer) => {
+                assert_eq!(answer.unwrap().index, index, "event {number}");
+                index += 1;
+            }
+        }
+    }
+    assert_eq!(index, 2 + 300 - 6);
+    writer.with_ledger(check_ledger);
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What the writer asks of an event before the rules do, without looking into the ledger.
 //!
-//! Runs in the thread of whoever submits, so that many submitters check their signatures at the
-//! same time. Some of it binds the gate only, never an auditor (spec section 6.5): normal form C,
-//! the clock, and kinds that this build does not know.
+//! It is the first of the writer's two stages, a thread of its own: it reads what waits and checks
+//! its signatures, many together and on all cores, while the sequencer makes durable what came
+//! before. Some of it binds the gate only, never an auditor (spec section 6.5): normal form C, the
+//! clock, and kinds that this build does not know.
 
 use std::collections::HashSet;
-use std::sync::{PoisonError, RwLock};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
 
 use thiserror::Error;
 use unicode_normalization::is_nfc;
@@ -16,15 +19,20 @@ use crate::model::event::Statement;
 use crate::model::hash::LeafHash;
 use crate::model::ident::KeyBytes;
 use crate::model::key::{KeyFault, PublicKey};
-use crate::model::signature::{Signature, SignatureFault, verify};
+use crate::model::signature::{Signature, SignatureFault, SignedMessage, verify, verify_batch};
 
 use super::Refused;
+use super::clock::Clock;
+use super::queue::{Job, Queues, Work};
 
 /// How far ahead of the writer's clock an event may have been signed, in milliseconds.
 pub const SIGNED_AHEAD_MAX_MS: u64 = 10 * 60 * 1000;
 
 /// The most checked keys that are remembered.
 const KEYS_MAX: usize = 65_536;
+
+/// The fewest events that are worth another thread.
+const SHARE_MIN: usize = 32;
 
 /// Where a day begins first: so many minutes east of UTC.
 const EASTERNMOST_MINUTES: i16 = 14 * 60;
@@ -127,12 +135,50 @@ pub(super) struct Gate {
     genesis: LeafHash,
     /// Keys that have been found valid, since the check costs as much as a signature.
     keys: RwLock<HashSet<PublicKey>>,
+    /// How many threads check events together.
+    threads: usize,
 }
 
 impl Gate {
     /// The gate of the ledger with this entry 0.
     pub(super) fn new(genesis: LeafHash) -> Self {
-        Self { genesis, keys: RwLock::default() }
+        let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { genesis, keys: RwLock::default(), threads }
+    }
+
+    /// Works until the queue before it is closed and empty.
+    pub(super) fn run(&self, queues: &Arc<Queues>, clock: &Clock) {
+        let _ends = EndsQueues(queues);
+        while let Some(jobs) = queues.submitted.take(None) {
+            let now = clock.now();
+            let mut events = Vec::with_capacity(jobs.len());
+            let mut rest = Vec::with_capacity(jobs.len());
+            for Job { work, answer } in jobs {
+                match work {
+                    Work::Event(event, new_key) => {
+                        events.push(event);
+                        rest.push((Some(new_key), answer));
+                    }
+                    Work::Seal => rest.push((None, answer)),
+                }
+            }
+            let mut checked = self.check_all(events, now).into_iter();
+            let mut passed = Vec::with_capacity(rest.len());
+            for (event, answer) in rest {
+                let work = match event {
+                    None => Ok(Work::Seal),
+                    Some(new_key) => {
+                        let checked = checked.next().expect("each event has its outcome");
+                        checked.map(|checked| Work::Event(Box::new(checked), new_key))
+                    }
+                };
+                match work {
+                    Ok(work) => passed.push(Job { work, answer }),
+                    Err(refused) => answer.give(Err(refused)),
+                }
+            }
+            queues.checked.push(passed);
+        }
     }
 
     /// Reads an event and checks its signatures.
@@ -140,21 +186,78 @@ impl Gate {
     /// # Errors
     /// `Refused::Malformed`, `Refused::Signature`.
     pub(super) fn check(&self, event: SignedEvent, now: UnixMs) -> Result<Checked, Refused> {
-        let event = event.open(&self.genesis)?;
-        let message = event.signed.frame.signing_message(&self.genesis);
-        let signatures = event.signed.signatures.iter().map(|bytes| Signature::from_bytes(*bytes));
-        for (position, (signer, signature)) in event.head.signers.iter().zip(signatures).enumerate()
-        {
-            let valid = self
-                .public_key(&signer.key)
-                .map_err(SignerFault::Key)
-                .and_then(|key| verify(&message, &key, &signature).map_err(SignerFault::Signature));
-            valid.map_err(|fault| Refused::Signature { position, key: signer.key, fault })?;
+        self.check_share(vec![event], now).pop().expect("each event has its outcome")
+    }
+
+    /// Checks events on all cores; gives the outcomes in their order.
+    ///
+    /// In threads of its own: those of a shared pool may be waiting for the answers.
+    fn check_all(&self, events: Vec<SignedEvent>, now: UnixMs) -> Vec<Result<Checked, Refused>> {
+        // The larger a batch of signatures, the less each of them costs.
+        let share = events.len().div_ceil(self.threads).max(SHARE_MIN);
+        let mut events = events.into_iter();
+        let first = events.by_ref().take(share).collect();
+        thread::scope(|scope| {
+            let mut others = Vec::new();
+            while events.len() > 0 {
+                let events = events.by_ref().take(share).collect();
+                others.push(scope.spawn(|| self.check_share(events, now)));
+            }
+            let mut outcomes = self.check_share(first, now);
+            for other in others {
+                let joined = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                outcomes.extend(joined);
+            }
+            outcomes
+        })
+    }
+
+    /// Checks events in this thread, their signatures together.
+    fn check_share(&self, events: Vec<SignedEvent>, now: UnixMs) -> Vec<Result<Checked, Refused>> {
+        let mut opened: Vec<Result<OpenEvent, Refused>> =
+            events.into_iter().map(|event| Ok(event.open(&self.genesis)?)).collect();
+        let messages: Vec<Vec<u8>> = opened
+            .iter()
+            .map(|event| match event {
+                Ok(event) => event.signed.frame.signing_message(&self.genesis),
+                Err(_) => Vec::new(),
+            })
+            .collect();
+        // The signatures of all events, and of which event and at which position each is. None
+        // comes after a key that is none.
+        let (mut items, mut places) = (Vec::new(), Vec::new());
+        for (number, (outcome, message)) in opened.iter_mut().zip(&messages).enumerate() {
+            let Ok(event) = outcome else { continue };
+            let signers = event.head.signers.iter().zip(&event.signed.signatures);
+            let mut fault = None;
+            for (position, (signer, bytes)) in signers.enumerate() {
+                match self.public_key(&signer.key) {
+                    Ok(key) => {
+                        let signature = Signature::from_bytes(*bytes);
+                        items.push(SignedMessage { message, key, signature });
+                        places.push((number, position));
+                    }
+                    Err(error) => {
+                        let (key, error) = (signer.key, error.into());
+                        fault = Some(Refused::Signature { position, key, fault: error });
+                        break;
+                    }
+                }
+            }
+            if let Some(refused) = fault {
+                *outcome = Err(refused);
+            }
         }
-        let json = as_json(&event);
-        let fault = fault(&event, &json, now);
-        let warnings = strings(&json).filter_map(warning).collect();
-        Ok(Checked { event, fault, warnings })
+        // Backwards, so that of several faults of an event the first remains.
+        for bad in verify_batch(&items, &mut rand::rng()).into_iter().rev() {
+            let ((number, position), item) = (places[bad], &items[bad]);
+            let fault = verify(item.message, &item.key, &item.signature)
+                .expect_err("a batch finds bad what is bad alone")
+                .into();
+            let key = item.key.into();
+            opened[number] = Err(Refused::Signature { position, key, fault });
+        }
+        opened.into_iter().map(|event| event.map(|event| judge(event, now))).collect()
     }
 
     fn public_key(&self, key: &KeyBytes) -> Result<PublicKey, KeyFault> {
@@ -170,6 +273,24 @@ impl Gate {
         keys.insert(checked);
         Ok(checked)
     }
+}
+
+/// Nobody waits for ever: also when the gate ends by a panic, all are answered.
+struct EndsQueues<'a>(&'a Queues);
+
+impl Drop for EndsQueues<'_> {
+    fn drop(&mut self) {
+        self.0.submitted.stop(None);
+        self.0.checked.close();
+    }
+}
+
+/// Adds to an event with valid signatures what the gate alone has to say of it.
+fn judge(event: OpenEvent, now: UnixMs) -> Checked {
+    let json = as_json(&event);
+    let fault = fault(&event, &json, now);
+    let warnings = strings(&json).filter_map(warning).collect();
+    Checked { event, fault, warnings }
 }
 
 fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {

@@ -1,11 +1,17 @@
 //! The writer: the one way by which events come into a ledger.
 //!
-//! Whoever submits has its event parsed and its signatures checked at the gate in
-//! its own thread. One sequencer thread does the rest. Invariants:
+//! Whoever submits leaves the event in a queue. Two threads take from there what waits, each as much
+//! as it can use: the gate reads events and checks their signatures, on all cores; the sequencer
+//! gives them their places and makes them durable. So one works on what comes while the other waits
+//! for the medium, and the more events come, the more share a batch of signatures and a commit.
+//! Invariants:
 //!
 //! - An event is answered with its index only when its entry, the tree and the checkpoint over it
 //!   are durable, and the checkpoint has left the process.
 //! - An event body is in the log once; submitting it again answers with its index.
+//! - Events keep the order in which they were submitted, and so do their places in the log.
+//! - What is on its way is bounded, in events and in bytes: whoever does not fit is refused at once
+//!   with [`Refused::Busy`], or waits where it has a list of them.
 //! - A refused event leaves no trace. It is refused under the code under which an auditor would
 //!   report it, or one of the gate's own.
 //! - Nothing is signed on top of a log of which a witness has seen more, or something else.
@@ -17,12 +23,12 @@ mod gate;
 mod queue;
 mod sequencer;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::cosign::{Asked, Cosigner};
@@ -41,7 +47,7 @@ pub use clock::{Clock, ManualClock};
 pub use gate::{GateFault, SIGNED_AHEAD_MAX_MS, SignerFault, Warning};
 
 use gate::Gate;
-use queue::{Job, Queue, Work};
+use queue::{Answer, BATCH, Job, Place, Queues, Room, Size, Work};
 use sequencer::Sequencer;
 
 /// An event that is in the log, durably.
@@ -88,7 +94,8 @@ pub enum Refused {
         because(cause)
     )]
     Stopped { cause: Option<Arc<LedgerError>> },
-    /// `writer/busy`: too many events wait already; submit it again later.
+    /// `writer/busy`: 16,384 events, or 64 MiB of them, are on their way already; submit it again
+    /// later.
     #[error("too many events are waiting")]
     Busy,
 }
@@ -169,13 +176,14 @@ impl Pending {
 /// A ledger that is open for writing. All of it may be called from any number of threads.
 pub struct Writer {
     ledger: Arc<RwLock<Ledger>>,
-    queue: Arc<Queue>,
+    queues: Arc<Queues>,
+    room: Arc<Room>,
     /// Where the policy names witnesses who can be asked.
     cosigner: Option<Arc<Cosigner>>,
-    gate: Gate,
     clock: Clock,
     genesis: LeafHash,
-    thread: Option<JoinHandle<Result<(), Arc<LedgerError>>>>,
+    gate: Option<JoinHandle<()>>,
+    sequencer: Option<JoinHandle<Result<(), Arc<LedgerError>>>>,
 }
 
 impl Writer {
@@ -271,10 +279,10 @@ impl Writer {
         let cosigner = Cosigner::start(ledger.log())?.map(Arc::new);
         let genesis = ledger.state().genesis;
         let ledger = Arc::new(RwLock::new(ledger));
-        let queue = Arc::new(Queue::default());
+        let queues = Arc::new(Queues::default());
         let sequencer = Sequencer {
             ledger: Arc::clone(&ledger),
-            queue: Arc::clone(&queue),
+            queues: Arc::clone(&queues),
             clock: clock.clone(),
             key,
             next_key: None,
@@ -282,12 +290,19 @@ impl Writer {
             failing: false,
             cosigner: cosigner.clone(),
         };
-        let thread = thread::Builder::new()
-            .name("sequencer".to_owned())
-            .spawn(move || sequencer.run())
-            .map_err(|source| LedgerError::Io { doing: "starting the sequencer", source })?;
-        let (gate, thread) = (Gate::new(genesis), Some(thread));
-        Ok(Self { ledger, queue, cosigner, gate, clock, genesis, thread })
+        let mut writer = Self {
+            ledger,
+            queues: Arc::clone(&queues),
+            room: Arc::default(),
+            cosigner,
+            clock: clock.clone(),
+            genesis,
+            gate: None,
+            sequencer: None,
+        };
+        writer.sequencer = Some(start("sequencer", move || sequencer.run())?);
+        writer.gate = Some(start("gate", move || Gate::new(genesis).run(&queues, &clock))?);
+        Ok(writer)
     }
 
     /// Submits an event, and waits until it is durable.
@@ -298,50 +313,58 @@ impl Writer {
         self.submit_later(event).wait()
     }
 
-    /// Submits an event; its signatures are checked before this returns, the answer comes later.
+    /// Submits an event; the answer comes later.
     pub fn submit_later(&self, event: SignedEvent) -> Pending {
         let (answer, pending) = channel();
         self.submit_then(event, answer);
         pending
     }
 
-    /// Submits an event, and calls `answer` with the outcome: in the sequencer's thread, which
-    /// waits meanwhile, or in this one if the gate refuses.
+    /// Submits an event, and calls `answer` with the outcome: in a thread of the writer, which
+    /// waits meanwhile, or in this one if there is no room.
     pub fn submit_then(
         &self,
         event: SignedEvent,
         answer: impl FnOnce(Result<Accepted, Refused>) + Send + 'static,
     ) {
-        match self.gate.check(event, self.clock.now()) {
-            Ok(checked) => {
-                self.enqueue(vec![Job::event(checked, None, answer)]);
-            }
-            Err(refused) => answer(Err(refused)),
-        }
+        let size = Size::of(&event);
+        self.enqueue(Work::Event(event, None), size, answer);
     }
 
-    /// Submits events in this order, and waits for all. Signatures are checked on all cores, and as
-    /// many events as fit share a commit.
+    /// Submits events in this order, and waits for all: where there is no room for more, too. As
+    /// many as fit share a commit.
     pub fn submit_many(&self, events: Vec<SignedEvent>) -> Vec<Result<Accepted, Refused>> {
-        let now = self.clock.now();
-        let checked: Vec<_> =
-            events.into_par_iter().map(|event| self.gate.check(event, now)).collect();
-        let mut jobs = Vec::with_capacity(checked.len());
-        let pending: Vec<Pending> = checked
-            .into_iter()
-            .map(|checked| {
-                let (answer, pending) = channel();
-                match checked {
-                    Ok(checked) => {
-                        jobs.push(Job::event(checked, None, answer));
-                    }
-                    Err(refused) => answer(Err(refused)),
-                }
-                pending
-            })
-            .collect();
-        self.enqueue(jobs);
-        pending.into_iter().map(Pending::wait).collect()
+        let mut answers = Vec::with_capacity(events.len());
+        let mut pending = VecDeque::new();
+        let mut events = events.into_iter().peekable();
+        while events.peek().is_some() {
+            // A slice for each of the two stages: while they work, the next one is made.
+            if pending.len() == 2 {
+                answers.extend(pending.pop_front().into_iter().flatten().map(Pending::wait));
+            }
+            let mut size = Size::default();
+            let mut fits = |event: &SignedEvent| {
+                let sum = size.plus(Size::of(event), BATCH);
+                size = sum.unwrap_or(size);
+                sum.is_some()
+            };
+            let slice: Vec<SignedEvent> =
+                std::iter::from_fn(|| events.next_if(&mut fits)).collect();
+            self.room.take(size);
+            let (jobs, slice): (Vec<_>, Vec<_>) = slice
+                .into_iter()
+                .map(|event| {
+                    let (answer, pending) = channel();
+                    let place = Place { room: Arc::clone(&self.room), size: Size::of(&event) };
+                    let work = Work::Event(event, None);
+                    (Job { work, answer: Answer::new(place, answer) }, pending)
+                })
+                .unzip();
+            self.queues.submitted.push(jobs);
+            pending.push_back(slice);
+        }
+        answers.extend(pending.into_iter().flatten().map(Pending::wait));
+        answers
     }
 
     /// Submits the event that changes the operator's key, with the new key, which signs every
@@ -354,9 +377,9 @@ impl Writer {
         event: SignedEvent,
         new_key: SecretKey,
     ) -> Result<Accepted, Refused> {
-        let checked = self.gate.check(event, self.clock.now())?;
         let (answer, pending) = channel();
-        self.enqueue(vec![Job::event(checked, Some(new_key), answer)]);
+        let size = Size::of(&event);
+        self.enqueue(Work::Event(event, Some(new_key)), size, answer);
         pending.wait()
     }
 
@@ -367,14 +390,22 @@ impl Writer {
     /// [`Refused`]; `gate/seal-too-soon` less than ten seconds after the newest seal.
     pub fn seal(&self) -> Result<Accepted, Refused> {
         let (answer, pending) = channel();
-        self.enqueue(vec![Job { work: Work::Seal, answer: Box::new(answer) }]);
+        self.enqueue(Work::Seal, Size::SEAL, answer);
         pending.wait()
     }
 
-    fn enqueue(&self, jobs: Vec<Job>) {
-        if let Err((refused, jobs)) = self.queue.push(jobs) {
-            jobs.into_iter().for_each(|job| (job.answer)(Err(refused.clone())));
+    /// Leaves work for the gate if there is room for it.
+    fn enqueue(
+        &self,
+        work: Work<SignedEvent>,
+        size: Size,
+        answer: impl FnOnce(Result<Accepted, Refused>) + Send + 'static,
+    ) {
+        if !self.room.try_take(size) {
+            return answer(Err(Refused::Busy));
         }
+        let place = Place { room: Arc::clone(&self.room), size };
+        self.queues.submitted.push([Job { work, answer: Answer::new(place, answer) }]);
     }
 
     /// Reads the ledger as of the newest commit. The sequencer waits meanwhile: nothing may be
@@ -429,11 +460,14 @@ impl Writer {
     }
 
     fn stop(&mut self) -> thread::Result<Result<(), Arc<LedgerError>>> {
-        self.queue.close();
-        let ended = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
+        self.queues.submitted.close();
+        // The gate closes the queue behind it when the one before it is empty.
+        let gate = self.gate.take().map_or(Ok(()), JoinHandle::join);
+        self.queues.checked.close();
+        let sequencer = self.sequencer.take().map_or(Ok(Ok(())), JoinHandle::join);
         // The sequencer had the other one: who still asks witnesses lets go of the folder.
         self.cosigner = None;
-        ended
+        gate.and(sequencer)
     }
 }
 
@@ -442,6 +476,16 @@ impl Drop for Writer {
         // What failed was answered to those who submitted; `close` tells the rest.
         let _ = self.stop();
     }
+}
+
+fn start<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, LedgerError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| LedgerError::Io { doing: "starting a thread of the writer", source })
 }
 
 fn channel() -> (impl FnOnce(Result<Accepted, Refused>) + Send + 'static, Pending) {

@@ -25,11 +25,8 @@ use crate::store::CommitError;
 
 use super::clock::Clock;
 use super::gate::{Checked, GateFault};
-use super::queue::{Answer, Job, Queue, Work};
+use super::queue::{Answer, Job, Queues, Work};
 use super::{Accepted, Refused};
-
-/// The most events of one commit: 16 bundles and as many tiles, far below the store's limit.
-const BATCH_MAX: usize = 4096;
 
 /// The index is written again after so many entries, or a quarter of all, whichever is more: so
 /// all writing of it together stays in proportion to the log.
@@ -47,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Sequencer {
     pub(super) ledger: Arc<RwLock<Ledger>>,
-    pub(super) queue: Arc<Queue>,
+    pub(super) queues: Arc<Queues>,
     pub(super) clock: Clock,
     pub(super) key: SecretKey,
     /// The key that an event of the batch in hand brings in.
@@ -59,9 +56,9 @@ pub(super) struct Sequencer {
 }
 
 /// Nobody waits for ever: also when the sequencer ends by a panic, all are answered.
-struct StopsQueue(Arc<Queue>);
+struct StopsQueues(Arc<Queues>);
 
-impl Drop for StopsQueue {
+impl Drop for StopsQueues {
     fn drop(&mut self) {
         self.0.stop(None);
     }
@@ -70,17 +67,17 @@ impl Drop for StopsQueue {
 impl Sequencer {
     /// Works until the queue is closed and empty, or the outcome of a commit is unknown.
     pub(super) fn run(mut self) -> Result<(), Cause> {
-        let _stops = StopsQueue(Arc::clone(&self.queue));
+        let _stops = StopsQueues(Arc::clone(&self.queues));
         let ledger = Arc::clone(&self.ledger);
         loop {
             let timeout = self.until_seal(&read(&ledger));
-            let Some(mut jobs) = self.queue.take(BATCH_MAX, timeout) else { break };
+            let Some(mut jobs) = self.queues.checked.take(timeout) else { break };
             // Before the lock, since it may wait.
             if let Err(cause) = self.permit() {
                 for job in jobs {
-                    (job.answer)(Err(Refused::NotStored { cause: Arc::clone(&cause) }));
+                    job.answer.give(Err(Refused::NotStored { cause: Arc::clone(&cause) }));
                 }
-                self.queue.stop(Some(Arc::clone(&cause)));
+                self.queues.stop(Some(&cause));
                 return Err(cause);
             }
             // Once also without jobs: then a seal may be due.
@@ -90,17 +87,17 @@ impl Sequencer {
                 let (answers, stop) = self.batch(&mut guard, &mut jobs);
                 drop(guard);
                 for (answer, result) in answers {
-                    answer(result);
+                    answer.give(result);
                 }
                 if let Some(cause) = stop {
-                    self.queue.stop(Some(Arc::clone(&cause)));
+                    self.queues.stop(Some(&cause));
                     return Err(cause);
                 }
                 if jobs.is_empty() {
                     break;
                 }
             }
-            // Nobody waits for an answer now, and the next seal has less to do.
+            // Their answers are given, and the next seal has less to do.
             write(&ledger).refresh_tables();
         }
         let mut ledger = write(&ledger);
@@ -134,7 +131,7 @@ impl Sequencer {
 
     /// Sequences jobs up to a seal, or all, and commits them: the answers to give now, and why to
     /// stop after them. A seal ends its commit, so that a checkpoint ends with it.
-    fn batch(&mut self, ledger: &mut Ledger, jobs: &mut VecDeque<Job>) -> (Answers, Option<Cause>) {
+    fn batch(&mut self, ledger: &mut Ledger, jobs: &mut Jobs) -> (Answers, Option<Cause>) {
         let mut answers = Answers::with_capacity(jobs.len());
         let mut stop = None;
         while !ends_with_new_seal(ledger) {
@@ -180,11 +177,16 @@ impl Sequencer {
     }
 
     /// Gives one event its place, in memory.
-    fn sequence(&mut self, ledger: &mut Ledger, work: Work) -> Result<Accepted, Refused> {
-        let (Checked { event, fault, warnings }, new_key) = match work {
-            Work::Event(event) => *event,
+    fn sequence(
+        &mut self,
+        ledger: &mut Ledger,
+        work: Work<Box<Checked>>,
+    ) -> Result<Accepted, Refused> {
+        let (checked, new_key) = match work {
+            Work::Event(checked, new_key) => (checked, new_key),
             Work::Seal => return self.seal_on_request(ledger),
         };
+        let Checked { event, fault, warnings } = *checked;
         let hash = event.hash;
         if let Some(index) = ledger.index_of(&hash).map_err(unreadable)? {
             let (entry, leaf) = known(ledger, index)?;
@@ -285,6 +287,7 @@ impl Sequencer {
 }
 
 type Cause = Arc<LedgerError>;
+type Jobs = VecDeque<Job<Box<Checked>>>;
 type Answers = Vec<(Answer, Result<Accepted, Refused>)>;
 
 /// A commit that did not go through.
