@@ -33,11 +33,12 @@ fn say(line: String) {
 }
 
 /// Writes to a ledger folder from many threads and says on standard output what it tries and what
-/// is answered, each line in one system call. Makes the ledger if the folder is empty.
+/// is answered, each line in one system call. Makes the ledger if the folder is empty. Does
+/// nothing where no test has started it.
 #[test]
 #[ignore = "a process that other tests start, and .ci/strace.py"]
 fn child() {
-    let folder = std::env::var(FOLDER).expect("started by another test");
+    let Ok(folder) = std::env::var(FOLDER) else { return };
     let folder = Path::new(&folder);
     if folder.read_dir().is_ok_and(|mut names| names.next().is_none()) {
         make(folder, 2);
@@ -68,7 +69,7 @@ fn child() {
 #[test]
 #[ignore = "for .ci/strace.py"]
 fn make_folder() {
-    let folder = std::env::var(FOLDER).expect("started by .ci/strace.py");
+    let Ok(folder) = std::env::var(FOLDER) else { return };
     make(Path::new(&folder), 2);
 }
 

@@ -1,6 +1,8 @@
 //! A medium that fails, lies or rots at a single read: every read of a scripted run, from opening
 //! the ledger to closing it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use giftproof::ledger::LedgerError;
 use giftproof::model::encoding::Blob;
 use giftproof::model::event::{Capacity, Correction, Kind, Statement};
@@ -150,7 +152,7 @@ fn no_fault_of_a_read_leads_to_a_wrong_answer() {
     assert!(reads >= 8, "{reads}");
     let all: Vec<_> = (0..reads).flat_map(|read| FAULTS.map(|fault| (read, fault))).collect();
     all.into_par_iter().for_each(|(read, fault)| {
-        let run = std::panic::AssertUnwindSafe(|| script.survives(&right, read, fault));
-        std::panic::catch_unwind(run).unwrap_or_else(|_| panic!("with {fault:?} at read {read}"));
+        let run = AssertUnwindSafe(|| script.survives(&right, read, fault));
+        catch_unwind(run).unwrap_or_else(|_| panic!("with {fault:?} at read {read}"));
     });
 }

@@ -1,6 +1,8 @@
 //! A medium that fails at a step of a commit: every step of a scripted run, every way to fail, and
 //! then once more while the rest is submitted again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use giftproof::model::event::Capacity;
 use giftproof::store::{Fault, MemoryStore};
 use rayon::prelude::*;
@@ -139,8 +141,7 @@ fn no_pair_of_faults_loses_what_was_answered() {
 
 /// Runs a case, and says which one it was if it fails.
 fn run(script: &Script, faults: &[Planned]) -> bool {
-    let outcome =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| script.survives(faults)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| script.survives(faults)));
     outcome.unwrap_or_else(|_| panic!("with {faults:?}"))
 }
 

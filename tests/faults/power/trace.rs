@@ -75,7 +75,8 @@ impl Reader<'_> {
         if result.starts_with("-1") {
             return;
         }
-        let args: Vec<&str> = args.trim_end().trim_end_matches(')').split(", ").collect();
+        let args: Vec<&str> =
+            args.trim_end().trim_end_matches(')').trim_end().split(", ").collect();
         let mut push = |call| self.calls.push(Traced { begin, end, call });
         let ours = |path: &PathBuf| path.starts_with(self.folder);
         match name {
