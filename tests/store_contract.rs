@@ -463,6 +463,29 @@ fn faults_of_reading_last_until_they_are_taken_back() {
 }
 
 #[test]
+fn a_single_read_fails_and_a_copy_is_a_medium_of_its_own() {
+    let store = MemoryStore::new();
+    let put = vec![(bundle(0), vec![1, 2, 3, 4]), (bundle(1), vec![5])];
+    store.commit(&Commit { put, ..first_commit() }).unwrap();
+    let read = |index| store.read(&bundle(index)).unwrap();
+    let reads = store.reads();
+    store.fail_read_at(1, ReadFault::Cut);
+    assert_eq!([0, 0, 0].map(read), [vec![1, 2, 3, 4], vec![1, 2], vec![1, 2, 3, 4]].map(Some));
+    assert_eq!(store.reads() - reads, 3);
+    store.fail_read_at(0, ReadFault::Misplaced);
+    assert_eq!([0, 0].map(read), [vec![5], vec![1, 2, 3, 4]].map(Some));
+    store.fail_read_at(0, ReadFault::Misplaced);
+    assert_eq!([1, 1].map(read), [vec![1, 2, 3, 4], vec![5]].map(Some));
+
+    let copy = store.copy();
+    copy.commit(&commit(vec![(bundle(2), vec![6])], FIRST, b"second")).unwrap();
+    assert_eq!(read(2), None);
+    let reopened = copy.reopen();
+    assert_eq!(reopened.read(&bundle(2)).unwrap(), Some(vec![6]));
+    assert_eq!(store.head().unwrap().as_deref(), Some(FIRST), "the first is still open");
+}
+
+#[test]
 fn steps_are_noted_in_their_order() {
     let store = MemoryStore::new();
     store.commit(&first_commit()).unwrap();

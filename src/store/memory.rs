@@ -5,8 +5,9 @@
 //! the medium has kept, and all older handles answer [`StoreError::Stopped`].
 //!
 //! Each commit takes *steps*: one for each object put and each tail dropped, one for the head, one
-//! for the sync. [`MemoryStore::fail_at`] makes one of them fail; [`MemoryStore::steps`] tells what
-//! has happened in which order, so that a test can demand that nothing is answered before its sync.
+//! for the sync. [`MemoryStore::fail_at`] makes one of them fail, [`MemoryStore::fail_read_at`] a
+//! read; [`MemoryStore::steps`] tells what has happened in which order, so that a test can demand
+//! that nothing is answered before its sync.
 //!
 //! Where the contract leaves room this store is unkind: orphans of a torn commit stay readable.
 
