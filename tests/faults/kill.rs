@@ -163,8 +163,11 @@ fn nothing_answered_is_lost_by_kill_9() {
             child.wait().unwrap();
         }
         let mut ledger = Ledger::open(folder.path()).unwrap();
-        said.holds_of(&ledger);
+        for (hash, index) in &said.answered {
+            assert_eq!(ledger.state().index_of(hash), Some(*index), "run {run}, seed {seed}");
+        }
         if run.is_multiple_of(10) {
+            said.holds_of(&ledger);
             assert_clean(&ledger);
         }
         // So that the next opening replays what this run wrote, and not everything.
