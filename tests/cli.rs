@@ -145,7 +145,7 @@ pub fn words(line: &str) -> Vec<String> {
     words
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

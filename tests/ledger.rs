@@ -163,7 +163,7 @@ pub fn folder_with(entries: u64) -> (TempDir, Author) {
     (folder, author)
 }
 
-fn open(folder: &Path) -> Writer {
+pub fn open(folder: &Path) -> Writer {
     Writer::open(folder, secret("operator"), clock()).unwrap()
 }
 

@@ -1,5 +1,6 @@
 //! Public behaviour through the library and the real binary; one file a topic.
 mod audit;
+mod backup;
 mod balance;
 mod bundle_zip;
 mod cli;
@@ -24,6 +25,8 @@ mod mirror;
 mod notes;
 mod proofs;
 mod readme;
+mod repair;
+mod rot;
 mod rules;
 mod seal;
 mod sealing;

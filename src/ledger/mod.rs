@@ -121,10 +121,12 @@ impl Ledger {
         ledger.check_head()?;
         if let Some(folder) = &ledger.folder
             && let Some(Ok(published)) = published::read(&folder.join(CHECKPOINT_FILE))?
+            && !ledger.is_rotten(&published)
         {
             published::check(&ledger.log, &published)?;
         }
         // What others have cosigned was durable before they were asked.
+        ledger.witnessed().forget_if(|cosigned| ledger.is_rotten(cosigned));
         if let Some(cosigned) = ledger.witnessed().largest() {
             published::check(&ledger.log, &cosigned)?;
         }

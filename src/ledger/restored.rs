@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::checkpoint::SignedCheckpoint;
+use crate::model::note::{NoteVerifyError, VerifierKey};
 use crate::store::Store;
 
 use super::error::LedgerError;
@@ -64,6 +65,16 @@ impl Ledger {
         let key = key.map_err(|error| LedgerError::Trust(error.into()))?;
         note.verify(&key, [])?;
         Ok(())
+    }
+
+    /// Whether bytes of a checkpoint have changed since it was signed: a line of a key that was the
+    /// operator's is on it, and wrong. Of an unknown key's line nobody can tell.
+    pub(crate) fn is_rotten(&self, note: &SignedCheckpoint) -> bool {
+        let keys = self.state().parties.operator_keys.iter();
+        let keys = keys.filter_map(|(_, key)| self.log().origin().log_key(key).ok());
+        let keys: Vec<VerifierKey> = keys.collect();
+        let verified = note.note().verify(&keys.iter().collect::<Vec<_>>());
+        matches!(verified, Err(NoteVerifyError::SignatureInvalid { .. }))
     }
 
     /// Refuses a checkpoint that is not of this log.

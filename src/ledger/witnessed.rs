@@ -153,6 +153,11 @@ impl Witnessed {
         self.kept().troubles.get(witness).cloned()
     }
 
+    /// Passes over checkpoints that were kept, as if their files could not be read.
+    pub(super) fn forget_if(&self, rotten: impl Fn(&SignedCheckpoint) -> bool) {
+        self.kept().by_size.retain(|_, gathered| !rotten(&gathered.note));
+    }
+
     /// The largest checkpoint that is kept.
     pub(super) fn largest(&self) -> Option<SignedCheckpoint> {
         self.kept().by_size.values().next_back().map(|gathered| gathered.note.clone())

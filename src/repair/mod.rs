@@ -442,7 +442,7 @@ impl Scene {
             };
             for (place, newer) in &notes[..at] {
                 if newer.checkpoint().size > note.checkpoint().size
-                    && (*place == Place::Source || !is_rotten(newer, &ledger))
+                    && (*place == Place::Source || !ledger.is_rotten(newer))
                 {
                     return Err(failed.unwrap_or(RepairError::UnknownLog));
                 }
@@ -668,15 +668,6 @@ fn write_log(
         progress(Progress { phase: Phase::Judging, done, all });
     })?;
     Ok(())
-}
-
-/// Whether a line of the operator's key is on a checkpoint, and wrong: bytes have changed since it
-/// was signed. Of an unknown key's line nobody can tell.
-fn is_rotten(note: &SignedCheckpoint, ledger: &Ledger) -> bool {
-    match ledger.check_signed(note) {
-        Err(LedgerError::HeadSignature(error)) => error.code() == "note/signature-invalid",
-        _ => note.checkpoint().origin != *ledger.log().origin(),
-    }
 }
 
 /// Reads a small file; nothing if it is absent or empty.
