@@ -9,6 +9,7 @@ use giftproof::ledger::{CHECKPOINT_FILE, Ledger, POLICY_FILE, TRUST_FILE};
 use giftproof::mirror::Mirror;
 use giftproof::model::checkpoint::SignedCheckpoint;
 use giftproof::model::event::Rules;
+use giftproof::model::hash::document_hash;
 use giftproof::repair::{Damage, Mended, RepairError, examine};
 use giftproof::store::{FolderLock, LocalStore, ObjectName, Store as _};
 use giftproof::verify::Options;
@@ -31,8 +32,8 @@ fn codes(damage: &[Damage]) -> Vec<&'static str> {
     damage.iter().map(Damage::code).collect()
 }
 
-/// All bytes of a folder, but for the files that the database writes to when it is opened.
-fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+/// The hashes of all files of a folder, but for the files that the database writes to when it is opened.
+fn contents(folder: &Path) -> Vec<(PathBuf, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).unwrap() {
@@ -42,7 +43,8 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
                     folders.push(path);
                 }
             } else {
-                found.push((path.clone(), fs::read(path).unwrap()));
+                let bytes = fs::read(&path).unwrap();
+                found.push((path, document_hash(&bytes).to_string()));
             }
         }
     }

@@ -602,6 +602,9 @@ impl Examined {
     pub fn mend(self, progress: &mut dyn FnMut(Progress)) -> Result<Mended, RepairError> {
         let Self { folder, lock, damage, size, gathered } = self;
         let mut aside = None;
+        if damage.is_empty() {
+            return Ok(Mended { size, aside });
+        }
         if damage.iter().any(Damage::is_of_log) {
             write_log(&begin_replacing(&folder, &lock)?, &gathered, size, progress)?;
             // The database must be closed before its folder is moved.
