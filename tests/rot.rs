@@ -25,6 +25,7 @@ use giftproof::ledger::{Ledger, POLICY_FILE};
 use giftproof::mirror::Mirror;
 use giftproof::model::checkpoint::SignedCheckpoint;
 use giftproof::model::note::{CosignatureTime, KeyKind, KeyName, VerifierKey};
+use giftproof::model::state::State;
 use giftproof::model::trust::TrustFile;
 use giftproof::model::verdict::{AsOf, Verdict};
 use giftproof::verify::{Options, Outcome, audit};
@@ -179,6 +180,18 @@ fn places(path: &Path, count: u64, rng: &mut StdRng) -> Vec<Rot> {
 /// What each question is answered, or the code under which it is not.
 type Answers = Vec<Result<String, String>>;
 
+/// Everything that people are told of a state; its maps have no order.
+fn told(state: &State) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for (hash, gift) in &state.gifts {
+        let verdict = Verdict::of(state, gift, AsOf::last_entry(state));
+        lines.push(format!("{hash} {verdict:?} {:?}", Verdict::journey(state, gift)));
+    }
+    lines.extend(state.parties.iter().map(|party| format!("{party:?}")));
+    lines.sort_unstable();
+    digest(&format!("{} {} {}", state.size, state.last_leaf, lines.concat()))
+}
+
 fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
@@ -189,7 +202,7 @@ fn audited(source: &dyn LogSource, trust: &TrustFile) -> Result<String, String> 
     let report = report.map_err(|error| error.code().to_owned())?;
     match report.outcome() {
         Outcome::Clean => {
-            let state = digest(&format!("{:?}", report.state.as_ref().unwrap()));
+            let state = told(report.state.as_ref().unwrap());
             Ok(format!("{:?} {state}", report.checkpoint))
         }
         _ => Err(report.failures.first()[0].violation.code.as_str().to_owned()),
@@ -202,18 +215,16 @@ fn ask_ledger(folder: &Path, trust: &TrustFile) -> Answers {
         Err(error) => return vec![Err(error.code().to_owned())],
     };
     let state = ledger.state();
-    let lookup = |(index, (hash, gift)): (usize, (&_, &_))| -> Result<String, String> {
-        let entry = ledger.entry(2 + index as u64).map_err(|error| error.code().to_owned())?;
-        let verdict = Verdict::of(state, gift, AsOf::newest(state, &[]));
-        Ok(format!("{hash} {} {verdict:?}", entry.leaf()))
+    let lookup = |index: u64| -> Result<String, String> {
+        let entry = ledger.entry(index).map_err(|error| error.code().to_owned())?;
+        Ok(format!("{} {:?}", entry.leaf(), entry.header))
     };
-    let lookups: Result<Vec<String>, String> =
-        state.gifts.iter().enumerate().step_by(9).map(lookup).collect();
+    let lookups: Result<Vec<String>, String> = (0..state.size).step_by(9).map(lookup).collect();
     let out = folder.with_extension("out.zip");
     let exported = ledger.export(&out, None, None, Existing::Replace, &mut |_, _| {});
     let exported = exported.map_err(|error| error.code().to_owned());
     vec![
-        Ok(digest(&format!("{} {state:?}", ledger.checkpoint()))),
+        Ok(format!("{} {}", ledger.checkpoint().note().text(), told(state))),
         lookups.map(|all| digest(&all.concat())),
         exported.and_then(|()| ask_bundle(&out, trust).remove(0)),
         audited(&ledger, trust),
@@ -288,7 +299,7 @@ fn whatever_rots_the_answer_is_right_or_says_so() {
     let mut rng = StdRng::seed_from_u64(seed);
     let watchdog = Watchdog::new();
     let original = Original::new();
-    let mut told: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut outcomes: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
     let mut wrong = Vec::new();
     let scratch = tempfile::tempdir().unwrap();
     for (copy, ask, share) in COPIES {
@@ -324,7 +335,7 @@ fn whatever_rots_the_answer_is_right_or_says_so() {
                 fresh(&root, &target);
                 rot.happen(&target, &all, at);
                 let found = ask(&target, &original.trust);
-                let came_to = told.entry(name.clone()).or_default();
+                let came_to = outcomes.entry(name.clone()).or_default();
                 *came_to.entry(outcome(&found)).or_default() += 1;
                 let believable = found.iter().zip(&right).all(|(found, right)| match found {
                     Ok(_) => found == right,
@@ -336,11 +347,11 @@ fn whatever_rots_the_answer_is_right_or_says_so() {
             }
         }
     }
-    for (name, came_to) in &told {
+    for (name, came_to) in &outcomes {
         println!("{name}: {came_to:?}");
     }
-    let tried: u64 = told.values().flat_map(BTreeMap::values).sum();
-    println!("{tried} places in {} files", told.len());
+    let tried: u64 = outcomes.values().flat_map(BTreeMap::values).sum();
+    println!("{tried} places in {} files", outcomes.len());
     assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
 }
 

@@ -126,7 +126,7 @@ impl Ledger {
             published::check(&ledger.log, &published)?;
         }
         // What others have cosigned was durable before they were asked.
-        ledger.witnessed().forget_if(|cosigned| ledger.is_rotten(cosigned));
+        ledger.witnessed().forget_if(|cosigned| ledger.is_unsigned(cosigned));
         if let Some(cosigned) = ledger.witnessed().largest() {
             published::check(&ledger.log, &cosigned)?;
         }

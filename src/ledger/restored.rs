@@ -77,6 +77,12 @@ impl Ledger {
         matches!(verified, Err(NoteVerifyError::SignatureInvalid { .. }))
     }
 
+    /// Whether a checkpoint lost the operator's signature to rot, as far as its key can be known.
+    pub(crate) fn is_unsigned(&self, note: &SignedCheckpoint) -> bool {
+        let known = note.checkpoint().size <= self.state().size;
+        known && self.check_signed(note).is_err() || self.is_rotten(note)
+    }
+
     /// Refuses a checkpoint that is not of this log.
     ///
     /// # Errors

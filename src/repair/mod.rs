@@ -173,6 +173,14 @@ impl Lost {
     }
 }
 
+impl From<Range<EntryIndex>> for Lost {
+    fn from(range: Range<EntryIndex>) -> Self {
+        let mut lost = Self::default();
+        lost.add_range(range);
+        lost
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, range) in self.ranges().enumerate() {
@@ -467,7 +475,7 @@ impl Scene {
         };
         let here = self.own_size.max(source_size);
         if size == 0 || here < size {
-            return Err(lost(Lost(vec![here..size])));
+            return Err(lost(Lost::from(here..size)));
         }
         let own: Arc<dyn Entries> = self.own.clone();
         let mut copies = vec![own];
@@ -486,7 +494,7 @@ impl Scene {
         }
         let forked = || match source_size >= size {
             true => RepairError::SourceForked { size: source_size },
-            false => lost(Lost(vec![size - 1..size])),
+            false => lost(Lost::from(size - 1..size)),
         };
         let gathered = whole.ok_or_else(forked)?;
         let ledger = Ledger::replayed(gathered.clone(), &mut |done, all| {

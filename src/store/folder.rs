@@ -59,7 +59,7 @@ impl FolderLock {
     pub fn take_damaged(folder: &Path) -> Result<Self, OpenError> {
         let log = [LOG, REPAIRED].iter().any(|name| folder.join(name).is_dir());
         let marker = folder.join(MARKER).is_file();
-        if !log && !marker || folder.join(UNFINISHED).exists() && !marker {
+        if !marker && (!log || folder.join(UNFINISHED).exists()) {
             return Self::take(folder);
         }
         let mut options = File::options();
