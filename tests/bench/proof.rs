@@ -1,15 +1,11 @@
 //! Proof files in a large log: how many bytes, how long to make and to check.
 //!
-//! `cargo bench --bench proof -- --entries 10000000 --gifts 2000000`
+//! `cargo bench --bench measure -- proof --entries 10000000 --gifts 2000000`
 //!
 //! The log is simulated: the tree, the tables of the seal and the gift's own entries are real, with
 //! real signatures; all other entries are leaf hashes, each of which touches a gift, and every
 //! fourth a shipment too. The gift has five events by four parties, spread over the whole log; three
 //! witnesses have cosigned. Prints one JSON line a measurement.
-
-#[allow(dead_code)]
-#[path = "../util.rs"]
-mod util;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
@@ -32,7 +28,9 @@ use giftproof::model::state::{History, Recorded, State};
 use giftproof::model::subject::{HashedSubject, Subject};
 use giftproof::model::trust::TrustFile;
 use serde_json::json;
-use util::*;
+
+use crate::measurement::{Result, peak_bytes, print, round};
+use crate::util::*;
 
 const ORIGIN: &str = "ledger.example/test";
 const WITNESSES: [&str; 3] =
@@ -164,12 +162,8 @@ impl ProofSource for Simulated {
     }
 }
 
-fn main() {
-    let number = |name: &str, default: u64| {
-        let mut arguments = std::env::args().skip_while(|argument| argument != name);
-        arguments.nth(1).map_or(default, |value| value.parse().expect("a number"))
-    };
-    let (size, gifts) = (number("--entries", 100_000), number("--gifts", 20_000));
+/// A log of so many entries about so many gifts.
+pub fn run(size: u64, gifts: u64) -> Result<()> {
     let world = World::new();
     let mut log = Simulated::begin(&world, gifts);
     let step = size / 6;
@@ -217,9 +211,9 @@ fn main() {
     let sealed = log.state.seal_statement();
     let seal_ms = began.elapsed().as_secs_f64() * 1e3;
     log.record(draft(sealed.into(), &[(Capacity::Operator, "operator")]));
-    println!("{}", json!({ "what": "first seal of all rows", "entries": size, "ms": seal_ms }));
-
+    print(json!({ "what": "first seal of all rows", "entries": size, "ms": round(seal_ms, 2) }));
     measure(&log, gift, size);
+    Ok(())
 }
 
 fn measure(log: &Simulated, gift: EventHash, size: u64) {
@@ -270,18 +264,16 @@ fn measure(log: &Simulated, gift: EventHash, size: u64) {
     let prove_ms = median(&|| drop(black_box(make())));
     let verify_ms = median(&|| drop(black_box(verify())));
     let proof = make();
-    println!(
-        "{}",
-        json!({
-            "what": "proof of a gift: five events, four parties, three cosignatures",
-            "entries": size,
-            "gifts": log.gifts,
-            "bytes": bytes.len(),
-            "entry_bytes": proof.entries.iter().map(Vec::len).sum::<usize>(),
-            "tree_hashes": proof.tree.len(),
-            "table_bytes": proof.tables.iter().map(Vec::len).collect::<Vec<_>>(),
-            "prove_ms": prove_ms,
-            "verify_ms": verify_ms,
-        })
-    );
+    print(json!({
+        "what": "proof of a gift: five events, four parties, three cosignatures",
+        "entries": size,
+        "gifts": log.gifts,
+        "bytes": bytes.len(),
+        "entry_bytes": proof.entries.iter().map(Vec::len).sum::<usize>(),
+        "tree_hashes": proof.tree.len(),
+        "table_bytes": proof.tables.iter().map(Vec::len).collect::<Vec<_>>(),
+        "prove_ms": round(prove_ms, 3),
+        "verify_ms": round(verify_ms, 3),
+        "peak_bytes": peak_bytes(),
+    }));
 }

@@ -1,61 +1,45 @@
 //! What it costs to seal a large table again, and to keep it ready.
 //!
-//! `cargo bench --bench seal -- --rows 4000000 --touched 65536`. Each line of the output is a JSON
+//! `cargo bench --bench measure -- seal --rows 4000000 --touched 65536`. Each line of the output is a JSON
 //! object with one measurement. The rows are random, and those that are touched are spread evenly:
 //! hardly two of them share a bucket, which is the dearest case.
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::time::Instant;
 
 use bincode::config::standard;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use giftproof::model::entry::Place;
 use giftproof::model::hash::{LeafHash, SubjectHash};
 use giftproof::model::seal::{Row, Table};
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use crate::measurement::{Result, cpu_s, print, resident_bytes, timed};
 
 /// Rows that one commit touches, where the sequencer is busy.
 const COMMIT: usize = 4096;
 
-fn main() -> Result<()> {
-    let (mut rows, mut touched) = (200_000usize, vec![256usize, 65_536]);
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-        match argument.as_str() {
-            "--rows" => rows = value()?.parse()?,
-            "--touched" => touched = vec![256, value()?.parse()?],
-            // Cargo says so to every benchmark.
-            "--bench" => {}
-            _ => {
-                return Err(
-                    format!("unknown argument {argument}; there are --rows, --touched").into()
-                );
-            }
-        }
-    }
+/// A table of so many rows, sealed again when 256 of them were touched, and when so many were.
+pub fn run(rows: usize, touched: usize) -> Result<()> {
     let mut random = SmallRng::seed_from_u64(1);
     let subjects: Vec<SubjectHash> =
         (0..rows).map(|_| SubjectHash::from_bytes(random.random())).collect();
 
-    let before = resident_bytes()?;
+    let resident = || resident_bytes().unwrap_or(0);
+    let before = resident();
     let mut table = Table::new();
     let (_, seconds) = timed(|| subjects.iter().for_each(|subject| touch(&mut table, *subject)));
-    let bytes = resident_bytes()?.saturating_sub(before) as f64 / rows as f64;
+    let bytes = resident().saturating_sub(before) as f64 / rows as f64;
     print(
-        json!({ "measure": "insert", "rows": rows, "ns_a_row": round(seconds / rows as f64 * 1e9) }),
+        json!({ "what": "rows of a seal: insert", "rows": rows, "ns_a_row": round(seconds / rows as f64 * 1e9) }),
     );
-    print(json!({ "measure": "memory", "rows": rows, "bytes_a_row": round(bytes) }));
+    print(json!({ "what": "rows of a seal: memory", "rows": rows, "bytes_a_row": round(bytes) }));
 
     let (_, seconds) = timed(|| table.seal());
-    print(json!({ "measure": "first seal", "rows": rows, "ms": ms(seconds) }));
+    print(json!({ "what": "first seal", "rows": rows, "ms": ms(seconds) }));
 
-    for touched in touched {
+    for touched in [256, touched] {
         for refreshed in [false, true] {
             reseal(&mut table, &subjects, &mut random, touched, refreshed);
         }
@@ -99,7 +83,7 @@ fn reseal(
     let (_, keep_s) = timed(|| table.seal());
     let seal_cpu_s = cpu_s() - before;
     print(json!({
-        "measure": if refreshed { "seal, refreshed by commit" } else { "seal" },
+        "what": if refreshed { "seal, refreshed by commit" } else { "seal" },
         "rows": subjects.len(), "touched": touched,
         "touch_ns_a_row": round(touch_s / touched as f64 * 1e9),
         "refresh_ms": ms(refresh_s), "refresh_cpu_ms": ms(refresh_cpu_s),
@@ -118,7 +102,7 @@ fn lookups(table: &Table, subjects: &[SubjectHash]) {
     let (found, map_s) = timed(|| chosen.iter().filter(|s| map.contains_key(s)).count());
     assert_eq!(found, chosen.len());
     print(json!({
-        "measure": "lookup", "rows": subjects.len(),
+        "what": "rows of a seal: lookup", "rows": subjects.len(),
         "table_ns": round(table_s / count * 1e9), "hash_map_ns": round(map_s / count * 1e9),
     }));
 }
@@ -139,7 +123,7 @@ fn proofs(table: &Table, subjects: &[SubjectHash]) {
     });
     let count = chosen.len() as f64;
     print(json!({
-        "measure": "proof of one row", "rows": subjects.len(), "bytes": round(len as f64 / count),
+        "what": "rows of a seal: proof of one", "rows": subjects.len(), "bytes": round(len as f64 / count),
         "prove_us": round((seconds - verify_s) / count * 1e6),
         "verify_us": round(verify_s / count * 1e6),
     }));
@@ -158,37 +142,10 @@ fn store(table: &mut Table, subjects: &[SubjectHash]) -> Result<()> {
         Ok(seconds)
     };
     print(json!({
-        "measure": "index", "rows": subjects.len(), "bytes": bytes.len(),
+        "what": "rows of a seal: stored", "rows": subjects.len(), "bytes": bytes.len(),
         "read_and_hash_ms": ms(read(&bytes)?), "read_ms": ms(read(&plain)?),
     }));
     Ok(())
-}
-
-/// How long this process has run on all cores, in steps of 10 ms: what a machine that does other
-/// things too does not change. 0 where the system does not say.
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // After the name in parentheses: utime and stime are the 12th and 13th field.
-    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// How much of this process is in memory now.
-fn resident_bytes() -> Result<u64> {
-    let pages = std::fs::read_to_string("/proc/self/statm")?;
-    let pages: u64 = pages.split(' ').nth(1).ok_or("statm has other fields")?.parse()?;
-    Ok(4096 * pages)
-}
-
-fn print(measurement: Value) {
-    println!("{measurement}");
-}
-
-/// What `work` gives, and the seconds that it took.
-fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
-    let start = Instant::now();
-    let result = work();
-    (result, start.elapsed().as_secs_f64())
 }
 
 fn ms(seconds: f64) -> f64 {
