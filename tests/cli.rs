@@ -369,7 +369,11 @@ fn event_files_that_were_tampered_with_are_refused() {
     );
     refused(&|file| file["genesis"] = Value::from("07".repeat(32)), "event/other-ledger", 1);
     refused(&|file| file["kind"] = Value::from(999), "event/unknown-kind", 2);
-    refused(&|file| file["format"] = Value::from("giftproof-event/v2"), "event-file/version", 2);
+    refused(
+        &|file| file["format"] = Value::from("giftproof-event/v2"),
+        "event-file/newer-version",
+        2,
+    );
     refused(&|file| file["more"] = Value::from(1), "event-file/malformed", 2);
     refused(&|file| file["body"] = Value::from("AAAA"), "encoding/truncated", 1);
     let text = good.to_string();

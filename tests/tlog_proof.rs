@@ -155,7 +155,7 @@ fn wrong_files_are_refused_by_their_code() {
     for (text, code) in [
         (replaced("index", &format!("extra {long_extra}\nindex")), "tlog-proof/too-long"),
         (String::new(), "tlog-proof/version"),
-        (replaced("@v1", "@v2"), "tlog-proof/version"),
+        (replaced("@v1", "@v2"), "tlog-proof/newer-version"),
         (replaced("@v1\n", "@v1\r\n"), "tlog-proof/version"),
         (format!("\n{VECTOR}"), "tlog-proof/version"),
         ("c2sp.org/tlog-proof@v1\nindex 5\n".into(), "tlog-proof/structure"),

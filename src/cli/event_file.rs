@@ -23,6 +23,7 @@ use crate::model::entry::{ENTRY_LEN_MAX, Entry, SignatureBytes, SignedEvent};
 use crate::model::event::{BODY_LEN_MAX, Frame, Head, SIGNERS_MAX, Signer, Statement};
 use crate::model::hash::LeafHash;
 use crate::model::signature::{Signature, verify};
+use crate::model::version::newer;
 
 /// The longest file that is read, in bytes.
 pub const FILE_LEN_MAX: u64 = 4 << 20;
@@ -71,12 +72,12 @@ impl EventFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// `event-file/malformed`, `event-file/version`, or where the bytes in it are no event.
+    /// `event-file/malformed`, `event-file/newer-version`, or where the bytes in it are no event.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let written: Written = read_json(path, "event-file/malformed")?;
+        let written: Written = read_json(path, FORMAT, "event-file")?;
         let malformed = || Failure::new("event-file/malformed").with("path", path.display());
         if written.format != FORMAT {
-            return Err(Failure::new("event-file/version").with("path", path.display()));
+            return Err(malformed());
         }
         let genesis = written.genesis.parse().map_err(|_| malformed())?;
         let body = STANDARD.decode(&written.body).map_err(|_| malformed())?;
@@ -206,10 +207,28 @@ pub fn decode_entries(texts: &[String]) -> Option<Vec<Entry>> {
 /// Reads a JSON file of bounded size.
 ///
 /// # Errors
-/// When it cannot be read; `code` when it is not what it should be.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, code: &str) -> Result<T, Failure> {
+/// When it cannot be read; `newer-version` of this family of codes where the file names a higher
+/// version of the format, else `malformed` when it is not what it should be.
+pub fn read_json<T: for<'de> Deserialize<'de>>(
+    path: &Path,
+    format: &str,
+    family: &str,
+) -> Result<T, Failure> {
     let bytes = read_file(path, FILE_LEN_MAX)?;
-    serde_json::from_slice(&bytes).map_err(|_| Failure::new(code).with("path", path.display()))
+    let failure =
+        |what: &str| Failure::new(format!("{family}/{what}")).with("path", path.display());
+    // Asked first: what else a newer file has in it, nobody knows.
+    let named = serde_json::from_slice::<Named>(&bytes);
+    if named.is_ok_and(|named| newer(format.as_bytes(), named.format.as_bytes()).is_some()) {
+        return Err(failure("newer-version"));
+    }
+    serde_json::from_slice(&bytes).map_err(|_| failure("malformed"))
+}
+
+/// The one member that every version of a file has.
+#[derive(Deserialize)]
+struct Named {
+    format: String,
 }
 
 /// Writes a JSON file, whole or not at all.

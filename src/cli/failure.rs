@@ -68,9 +68,13 @@ impl Failure {
         Self { exit: Exit::CannotRun, code, places: Vec::new(), otherwise }
     }
 
-    /// The command ran and found what the rules refuse.
+    /// The command ran and found what the rules refuse. What a newer program made is not judged.
     pub fn refused(code: impl Into<String>) -> Self {
-        Self { exit: Exit::Refused, ..Self::new(code) }
+        let failure = Self::new(code);
+        if failure.code.ends_with("/newer-version") {
+            return failure;
+        }
+        failure.exit(Exit::Refused)
     }
 
     /// The answer is not the expected one.

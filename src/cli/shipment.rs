@@ -203,7 +203,7 @@ impl ShipmentFile {
     /// # Errors
     /// `shipment-file/malformed`, `shipment-file/signature`.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let written: Written = read_json(path, "shipment-file/malformed")?;
+        let written: Written = read_json(path, FORMAT, "shipment-file")?;
         let malformed = || Failure::new("shipment-file/malformed").with("path", path.display());
         if written.format != FORMAT {
             return Err(malformed());

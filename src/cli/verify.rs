@@ -23,10 +23,11 @@ use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::ident::EntryIndex;
 use crate::model::note::CosignatureTime;
 use crate::model::policy::Cosigned;
-use crate::model::proof_file::{self, PROOF_FILE_LEN_MAX};
+use crate::model::proof_file::{PROOF_FILE_LEN_MAX, ProofFile};
 use crate::model::tile::ENTRY_LEN_MAX;
 use crate::model::tlog_proof::{TLOG_PROOF_LINE, TlogProof};
 use crate::model::trust::TrustFile;
+use crate::model::version::newer;
 
 /// No file that is verified here is longer, in bytes; each form has a lower bound of its own.
 const FILE_LEN_MAX: u64 = PROOF_FILE_LEN_MAX as u64;
@@ -59,6 +60,7 @@ impl Form {
         let begins = |line: &str| {
             let rest = bytes.strip_prefix(line.as_bytes());
             rest.is_some_and(|rest| rest.starts_with(b"\n"))
+                || newer(format!("{line}\n").as_bytes(), bytes).is_some()
         };
         // A signed note has no first line of its own, but the first empty line of a checkpoint is
         // the one before its signatures.
@@ -66,7 +68,7 @@ impl Form {
             let empty = bytes.windows(2).position(|pair| pair == b"\n\n");
             empty.is_some_and(|at| bytes[at + 2..].starts_with("\u{2014} ".as_bytes()))
         };
-        if bytes.starts_with(proof_file::MAGIC) {
+        if ProofFile::is_meant(bytes) {
             Some(Self::ProofFile)
         } else if begins(TLOG_PROOF_LINE) {
             Some(Self::TlogProof)

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use super::checkpoint::{Checkpoint, parse_decimal};
 use super::note::{KeyKind, KeyName, Note, NoteError, NoteSignature, NoteVerifyError, VerifierKey};
+use super::version::newer;
 
 /// The first line of every statement, by which it is known.
 pub const AUDIT_STATEMENT_LINE: &str = "giftproof audit statement v1";
@@ -30,6 +31,9 @@ const OUTCOME: &str = "clean";
 /// A text that is no audit statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AuditStatementError {
+    /// `audit-statement/newer-version`: a newer giftproof wrote it.
+    #[error("a newer version of this program wrote the audit statement: version {0}")]
+    NewerVersion(u64),
     /// `audit-statement/version`: the first line is not that of a statement of a known version.
     #[error("the first line is not {AUDIT_STATEMENT_LINE}")]
     Version,
@@ -52,6 +56,7 @@ impl AuditStatementError {
     /// The stable code of this kind of wrong data.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NewerVersion(_) => "audit-statement/newer-version",
             Self::Version => "audit-statement/version",
             Self::Structure => "audit-statement/structure",
             Self::Checkpoint => "audit-statement/checkpoint",
@@ -78,6 +83,10 @@ impl AuditStatement {
     /// # Errors
     /// [`AuditStatementError`], the first that applies, in the order of its variants.
     pub fn parse(text: &str) -> Result<Self, AuditStatementError> {
+        if let Some(found) = newer(format!("{AUDIT_STATEMENT_LINE}\n").as_bytes(), text.as_bytes())
+        {
+            return Err(AuditStatementError::NewerVersion(found));
+        }
         let (first, rest) = text.split_once('\n').ok_or(AuditStatementError::Version)?;
         if first != AUDIT_STATEMENT_LINE {
             return Err(AuditStatementError::Version);

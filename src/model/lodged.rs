@@ -14,6 +14,7 @@ use super::fraud::bytes::{Reader, put_long};
 use super::hash::LeafHash;
 use super::key::{KeyBytes, SecretKey};
 use super::signature::{self, Signature};
+use super::version::newer;
 
 const MAGIC: &[u8] = b"giftproof-lodged/v1\n";
 
@@ -26,6 +27,9 @@ pub const LODGED_LEN_MAX: usize = 65_536 + 256;
 /// Why bytes are no lodged note that holds; checks run in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum LodgedFault {
+    /// `lodged/newer-version`: a newer giftproof wrote it.
+    #[error("a newer version of this program wrote the lodged note: version {0}")]
+    NewerVersion(u64),
     /// `lodged/malformed`: the bytes are not the one spelling of a lodged note, or the event in it
     /// is none.
     #[error("not a lodged note: {0}")]
@@ -42,6 +46,7 @@ impl LodgedFault {
     /// The stable code of this kind of wrong data.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::NewerVersion(_) => "lodged/newer-version",
             Self::Malformed(_) => "lodged/malformed",
             Self::Signature(_) => "lodged/signature",
             Self::Event(_) => "lodged/event",
@@ -51,6 +56,7 @@ impl LodgedFault {
     /// The code of what is wrong in particular.
     pub const fn detail(&self) -> &'static str {
         match self {
+            Self::NewerVersion(_) => "lodged/newer-version",
             Self::Malformed(malformed) => malformed.code,
             Self::Signature(code) | Self::Event(code) => code,
         }
@@ -103,6 +109,9 @@ impl Lodged {
     pub fn parse(bytes: &[u8]) -> Result<Self, LodgedFault> {
         if bytes.len() > LODGED_LEN_MAX {
             return Err(Malformed::new("encoding/too-long").into());
+        }
+        if let Some(found) = newer(MAGIC, bytes) {
+            return Err(LodgedFault::NewerVersion(found));
         }
         let mut reader = Reader::after(MAGIC, bytes)?;
         let genesis = LeafHash::from_bytes(reader.array()?);

@@ -27,5 +27,6 @@ pub mod tile;
 pub mod tlog_proof;
 pub mod trust;
 pub mod verdict;
+pub mod version;
 pub mod violation;
 pub mod witness;

@@ -27,6 +27,7 @@ use super::merkle::{ProofError, verify_inclusion};
 use super::note::NOTE_LEN_MAX;
 use super::policy::Cosigned;
 use super::trust::{Distrust, TrustFile};
+use super::version::newer;
 
 /// The first line, without its line feed.
 pub const TLOG_PROOF_LINE: &str = "c2sp.org/tlog-proof@v1";
@@ -46,6 +47,9 @@ pub enum TlogProofError {
     /// `tlog-proof/encoding`: not UTF-8.
     #[error("a tlog-proof is UTF-8")]
     Encoding,
+    /// `tlog-proof/newer-version`: a newer version of the format.
+    #[error("the proof is of the newer version {0} of its format")]
+    NewerVersion(u64),
     /// `tlog-proof/version`: the first line is not that of a tlog-proof of a known version.
     #[error("the first line is not {TLOG_PROOF_LINE}")]
     Version,
@@ -76,6 +80,7 @@ impl TlogProofError {
         match self {
             Self::TooLong(_) => "tlog-proof/too-long",
             Self::Encoding => "tlog-proof/encoding",
+            Self::NewerVersion(_) => "tlog-proof/newer-version",
             Self::Version => "tlog-proof/version",
             Self::Structure => "tlog-proof/structure",
             Self::Extra => "tlog-proof/extra",
@@ -147,6 +152,9 @@ impl TlogProof {
             return Err(TlogProofError::TooLong(bytes.len()));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| TlogProofError::Encoding)?;
+        if let Some(found) = newer(format!("{TLOG_PROOF_LINE}\n").as_bytes(), bytes) {
+            return Err(TlogProofError::NewerVersion(found));
+        }
         let (version, rest) = text.split_once('\n').ok_or(TlogProofError::Version)?;
         if version != TLOG_PROOF_LINE {
             return Err(TlogProofError::Version);

@@ -33,6 +33,7 @@ use super::checkpoint::{ORIGIN_LEN_MAX, Origin, SignedCheckpoint, SignedCheckpoi
 use super::hash::{HASH_LEN, LeafHash};
 use super::note::{KeyKind, KeyName, NOTE_LEN_MAX, VerifierKey, VerifierKeyError};
 use super::policy::{POLICY_LEN_MAX, Policy, PolicyError};
+use super::version::newer;
 
 pub use judge::Distrust;
 
@@ -53,6 +54,9 @@ pub enum TrustError {
     /// `trust/encoding`: not UTF-8.
     #[error("a trust file is UTF-8")]
     Encoding,
+    /// `trust/newer-version`: a newer giftproof wrote it.
+    #[error("a newer version of this program wrote the trust file: version {0}")]
+    NewerVersion(u64),
     /// `trust/version`: the first line is not that of a trust file of a known version.
     #[error("the first line is not {VERSION_LINE}")]
     Version,
@@ -107,6 +111,7 @@ impl TrustError {
         match self {
             Self::TooLong(_) => "trust/too-long",
             Self::Encoding => "trust/encoding",
+            Self::NewerVersion(_) => "trust/newer-version",
             Self::Version => "trust/version",
             Self::Structure => "trust/structure",
             Self::Origin => "trust/origin",
@@ -202,6 +207,9 @@ impl TrustFile {
             return Err(TrustError::TooLong(bytes.len()));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| TrustError::Encoding)?;
+        if let Some(found) = newer(format!("{VERSION_LINE}\n").as_bytes(), bytes) {
+            return Err(TrustError::NewerVersion(found));
+        }
         let (version, rest) = text.split_once('\n').ok_or(TrustError::Version)?;
         if version != VERSION_LINE {
             return Err(TrustError::Version);

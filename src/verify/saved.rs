@@ -29,6 +29,7 @@ use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
 use crate::model::state::{History, Kept, Recorded, State};
 use crate::model::tile::TileLayout;
+use crate::model::version::newer;
 use crate::model::violation::{Code, Violation};
 
 /// With what every state begins.
@@ -37,6 +38,9 @@ const CONTEXT: &[u8] = b"\xffgiftproof audit state v1\0";
 /// Bytes that are no state of an audit, or not the one that was pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AuditStateError {
+    /// `audit-state/newer-version`: a newer giftproof wrote it.
+    #[error("a newer version of this program wrote the state: version {0}")]
+    NewerVersion(u64),
     /// `audit-state/version`: the bytes do not begin as a state of this version does.
     #[error("it does not begin as the state of an audit does")]
     Version,
@@ -60,6 +64,7 @@ impl AuditStateError {
     /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::NewerVersion(_) => "audit-state/newer-version",
             Self::Version => "audit-state/version",
             Self::Hash => "audit-state/hash",
             Self::Pinned { .. } => "audit-state/pinned",
@@ -155,9 +160,9 @@ impl AuditState {
         Some(Self { checkpoint, audited_at_unix_seconds, tree: end.tree, found: end.found, state })
     }
 
-    /// Whether bytes begin as a state does.
+    /// Whether bytes begin as a state does, of this version or a newer one.
     pub fn is_state(bytes: &[u8]) -> bool {
-        bytes.starts_with(CONTEXT)
+        bytes.starts_with(CONTEXT) || newer(CONTEXT, bytes).is_some()
     }
 
     /// Reads the state that has the pinned hash.
@@ -165,7 +170,10 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError`], the first that applies, in the order of its variants.
     pub fn open(bytes: &[u8], pinned: &Digest32) -> Result<Self, AuditStateError> {
-        if !Self::is_state(bytes) {
+        if let Some(found) = newer(CONTEXT, bytes) {
+            return Err(AuditStateError::NewerVersion(found));
+        }
+        if !bytes.starts_with(CONTEXT) {
             return Err(AuditStateError::Version);
         }
         let (content, stated) = bytes.split_last_chunk().ok_or(AuditStateError::Hash)?;

@@ -1534,13 +1534,27 @@ const TRUST_LEN_MAX = 139_264;
 const AUDITORS_MAX = 16;
 const POLICY_LEN_MAX = 65_536;
 
+/** Whether a line names a higher version than the one that is known: `giftproof-trust/v2`. */
+const isNewer = (known, line) => {
+  const at = known.lastIndexOf('v') + 1;
+  const number = line.slice(at);
+  if (!line.startsWith(known.slice(0, at)) || !/^[1-9][0-9]*$/.test(number)) return false;
+  return BigInt(number) > BigInt(known.slice(at)) && BigInt(number) < 2n ** 64n;
+};
+
+/** The first line of a file is the one that is known; a higher version has its own code. */
+const demandVersion = (known, lines, family) => {
+  demand(lines.length < 2 || !isNewer(known, lines[0]), `${family}/newer-version`);
+  demand(lines[0] === known, `${family}/version`);
+};
+
 /** A trust file, of bytes or of text. */
 const readTrust = async (input) => {
   const bytes = typeof input === 'string' ? utf8(input) : input;
   demand(bytes.length <= TRUST_LEN_MAX, 'trust/too-long');
   const text = textOf(bytes, 'trust/encoding');
   const lines = text.split('\n');
-  demand(lines[0] === 'giftproof-trust/v1', 'trust/version');
+  demandVersion('giftproof-trust/v1', lines, 'trust');
   const value = (line, word) => {
     demand(line !== undefined && line.startsWith(`${word} `), 'trust/structure');
     return line.slice(word.length + 1);
@@ -4270,7 +4284,7 @@ const checkRows = async (bytes, claims, table) => {
 const readAuditStatement = (bytes) => {
   const note = readNote(bytes);
   const lines = note.text.split('\n');
-  demand(lines[0] === 'giftproof audit statement v1', 'audit-statement/version');
+  demandVersion('giftproof audit statement v1', lines, 'audit-statement');
   demand(lines.length === 8, 'audit-statement/structure');
   const [, origin, size, root, outcome, differences, endedAt] = lines;
   let checkpoint;
@@ -4297,6 +4311,13 @@ const ABOUT = codes({ 1: 'gift', 2: 'absence' });
 const isProof = (bytes) =>
   bytes.length >= PROOF_MAGIC.length &&
   sameBytes(bytes.subarray(0, PROOF_MAGIC.length), utf8(PROOF_MAGIC));
+
+/** Whether bytes are a proof file of a higher version. */
+const isNewerProof = (bytes) => {
+  const end = bytes.subarray(0, 64).indexOf(0x0a);
+  const line = String.fromCharCode(...bytes.subarray(0, Math.max(end, 0)));
+  return isNewer(PROOF_MAGIC.trimEnd(), line);
+};
 
 /** 17.1. */
 const readProof = (bytes) => {
@@ -4388,6 +4409,7 @@ export const verifyProof = async (bytes, trustText) => {
 
 const checkProof = async (bytes, trust) => {
   // Check 1: bytes and checkpoint.
+  if (isNewerProof(bytes)) refuse('proof-file/newer-version', 'proof-file/magic');
   const proof = under('proof-file/malformed', () => readProof(bytes));
   const checkpoint = under('checkpoint/malformed', () => readCheckpoint(proof.checkpoint));
   demand(checkpoint.origin === trust.origin, 'checkpoint/origin');
@@ -5890,7 +5912,7 @@ const runCommand = async (process) => {
     console.error(`verify.mjs: ${error.message}`);
     return 2;
   }
-  const answer = isProof(plain(bytes))
+  const answer = isProof(plain(bytes)) || isNewerProof(plain(bytes))
     ? await verifyProof(bytes, trust)
     : await auditBundle(bytes, trust);
   console.log(options.json ? toJson(answer) : toText(answer));

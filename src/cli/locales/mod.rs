@@ -33,6 +33,7 @@ impl Language {
                 include_str!("witness.en.toml"),
                 include_str!("fraud.en.toml"),
                 include_str!("repair.en.toml"),
+                include_str!("transfer.en.toml"),
             ])
         });
         static CHINESE: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
@@ -45,6 +46,7 @@ impl Language {
                 include_str!("witness.zh.toml"),
                 include_str!("fraud.zh.toml"),
                 include_str!("repair.zh.toml"),
+                include_str!("transfer.zh.toml"),
             ])
         });
         match self {

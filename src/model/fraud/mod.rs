@@ -26,6 +26,7 @@ use super::merkle::consistency_roots;
 use super::seal::Row;
 use super::subject::Subject;
 use super::trust::TrustFile;
+use super::version::newer;
 
 pub use head::{Head, SignedHead};
 pub use seal::SealedRow;
@@ -40,6 +41,9 @@ pub const FRAUD_LEN_MAX: usize = 16 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FraudFault {
+    /// `fraud/newer-version`: a newer giftproof wrote it.
+    #[error("a newer version of this program wrote the fraud proof: version {0}")]
+    NewerVersion(u64),
     /// `fraud/malformed`: the bytes are not the one spelling of a fraud proof.
     #[error("not a fraud proof: {0}")]
     Malformed(#[from] Malformed),
@@ -86,6 +90,7 @@ impl FraudFault {
     /// The stable code of this kind of wrong data.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::NewerVersion(_) => "fraud/newer-version",
             Self::Malformed(_) => "fraud/malformed",
             Self::Keys(_) => "fraud/keys",
             Self::Path(_) => "fraud/path",
@@ -115,7 +120,7 @@ impl FraudFault {
             | Self::Lodged(code)
             | Self::Chain(code)
             | Self::Refused(code) => Some(code),
-            Self::Early | Self::Order | Self::Fits => None,
+            Self::NewerVersion(_) | Self::Early | Self::Order | Self::Fits => None,
         }
     }
 }
@@ -311,18 +316,21 @@ const SEALS: u8 = 4;
 const WITHHELD: u8 = 5;
 
 impl Fraud {
-    /// Whether bytes claim to be a fraud proof.
+    /// Whether bytes claim to be a fraud proof, of this version or a newer one.
     pub fn is_meant(bytes: &[u8]) -> bool {
-        bytes.starts_with(MAGIC)
+        bytes.starts_with(MAGIC) || newer(MAGIC, bytes).is_some()
     }
 
     /// Reads a fraud proof.
     ///
     /// # Errors
-    /// [`FraudFault::Malformed`].
+    /// [`FraudFault::NewerVersion`], [`FraudFault::Malformed`].
     pub fn parse(bytes: &[u8]) -> Result<Self, FraudFault> {
         if bytes.len() > FRAUD_LEN_MAX {
             return Err(Malformed::new("encoding/too-long").into());
+        }
+        if let Some(found) = newer(MAGIC, bytes) {
+            return Err(FraudFault::NewerVersion(found));
         }
         let mut reader = Reader::after(MAGIC, bytes)?;
         let fraud = Self::read(&mut reader)?;

@@ -8,21 +8,31 @@ use crate::model::encoding::Malformed;
 use crate::model::entry::{ENTRY_LEN_MAX, ENTRY_LEN_MIN};
 use crate::model::hash::{EventHash, HASH_LEN, NodeHash};
 use crate::model::ident::GiftId;
+use crate::model::version::newer;
 use crate::model::violation::Code;
 
 const GIFT: u8 = 1;
 const NO_GIFT: u8 = 2;
 
 impl ProofFile {
+    /// Whether bytes claim to be a proof file, of this version or a newer one.
+    pub fn is_meant(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC) || newer(MAGIC, bytes).is_some()
+    }
+
     /// Reads a proof file; only its own spelling is accepted.
     ///
     /// # Errors
-    /// `proof-file/malformed` with the detail: `encoding/truncated`, `encoding/trailing`,
+    /// `proof-file/newer-version`; `proof-file/malformed` with the detail: `encoding/truncated`, `encoding/trailing`,
     /// `encoding/too-long`, `encoding/option`, `code/unknown`, `proof-file/magic`, `list/too-long`,
     /// `entry/too-large`; `checkpoint/malformed` with what is wrong with the checkpoint.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAProof> {
         if bytes.len() > PROOF_FILE_LEN_MAX {
             return Err(Malformed::new("encoding/too-long").into());
+        }
+        if newer(MAGIC, bytes).is_some() {
+            let detail = Malformed::new("proof-file/magic");
+            return Err(NotAProof { code: "proof-file/newer-version", detail });
         }
         let bytes = bytes.strip_prefix(MAGIC).ok_or(Malformed::new("proof-file/magic"))?;
         let mut reader = Reader(bytes);

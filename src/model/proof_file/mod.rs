@@ -81,7 +81,7 @@ pub struct NotAProof {
 }
 
 impl NotAProof {
-    /// The stable code: `proof-file/malformed`, or `checkpoint/malformed`.
+    /// The stable code: `proof-file/malformed`, `proof-file/newer-version`, or `checkpoint/malformed`.
     pub const fn code(&self) -> &'static str {
         self.code
     }
