@@ -17,6 +17,7 @@
 //! | [`mirror`] | a full copy of somebody else's log, audited before it is taken |
 //! | [`ledger`] | a ledger folder, open for reading |
 //! | [`repair`] | makes a damaged ledger folder whole, from what is left and from a copy |
+//! | [`transfer`] | a whole ledger from one store into another, audited on the way |
 //! | [`cosign`] | asks witnesses for cosignatures on what is durable |
 //! | [`writer`] | how events get in: one sequencer, answers only what is durable |
 //! | [`witness`] | a witness of this and other logs: cosigns what extends all it has seen |
@@ -48,6 +49,7 @@ pub mod model;
 pub mod prove;
 pub mod repair;
 pub mod store;
+pub mod transfer;
 pub mod verify;
 pub mod witness;
 pub mod writer;

@@ -1,7 +1,7 @@
 //! The log's side of witnessing: what witnesses are asked, what is taken from them, and what is not.
 
 mod commands;
-mod fake;
+pub mod fake;
 mod writing;
 
 use std::fs;
@@ -26,14 +26,14 @@ fn witness_by(folder: &Path, witnesses: &[&Fake]) {
     fs::write(folder.join(POLICY_FILE), policy).unwrap();
 }
 
-fn ledger_of(entries: u64, witnesses: &[&Fake]) -> (TempDir, Author) {
+pub fn ledger_of(entries: u64, witnesses: &[&Fake]) -> (TempDir, Author) {
     let (folder, author) = folder_with(entries);
     witness_by(folder.path(), witnesses);
     (folder, author)
 }
 
 /// Asks, and gives how it ended for each witness: the size that it has cosigned, or a code.
-fn ask(folder: &Path) -> Vec<Result<u64, String>> {
+pub fn ask(folder: &Path) -> Vec<Result<u64, String>> {
     ask_all(Ledger::open(folder).unwrap().log()).into_iter().map(end).collect()
 }
 
@@ -48,7 +48,7 @@ fn end(asked: Asked) -> Result<u64, String> {
     }
 }
 
-fn grow(folder: &Path, author: &Author, quantities: std::ops::Range<u64>) {
+pub fn grow(folder: &Path, author: &Author, quantities: std::ops::Range<u64>) {
     // Without witnesses, as when nobody can be reached.
     let policy = fs::read(folder.join(POLICY_FILE)).unwrap();
     fs::remove_file(folder.join(POLICY_FILE)).unwrap();

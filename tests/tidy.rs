@@ -47,6 +47,7 @@ fn every_room_uses_only_the_rooms_below_it() {
         ("keyfile.rs", &["keyfile", "model"]),
         ("ledger/", &["ledger", "store", "bundle", "model"]),
         ("repair/", &["repair", "ledger", "store", "bundle", "model"]),
+        ("transfer.rs", &["transfer", "ledger", "verify", "bundle", "store", "model"]),
         ("cosign/", &["cosign", "ledger", "model"]),
         ("writer/", &["writer", "cosign", "ledger", "store", "bundle", "model"]),
         ("import/", &["import", "writer", "ledger", "model"]),

@@ -10,19 +10,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::audit_files::{FileArgs, Written};
-use super::context::{Context, bar, columns};
+use super::context::{Context, columns};
 use super::failure::{Failure, file_failed, read_file};
 use super::list::differing;
 use super::phrases::{HEADING, Phrases, number, styled};
+use super::progress;
 use super::withheld::{self, EvidenceArgs};
 use super::witnesses::moment;
 use crate::bundle::{LogFolder, LogSource, OpenedBundle, SourceError};
-use crate::ledger::Ledger;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::date::UnixMs;
 use crate::model::ident::EntryIndex;
 use crate::model::policy::Cosigned;
-use crate::model::trust::{TRUST_LEN_MAX, TrustFile};
+use crate::model::trust::{TRUST_LEN_MAX, TrustError, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
 use crate::model::violation::Code;
 use crate::verify::{self, CopyComparison, Options, Outcome, Progress, Report, Since};
@@ -98,10 +98,10 @@ struct Conflict {
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = args.trust.as_deref().map(read_trust).transpose()?;
     let auditor = args.files.auditor(trust.as_ref(), ctx)?;
-    let since = args.files.since()?;
+    let since = args.files.since(ctx)?;
     let mut earlier = earlier(&since);
     let started = Instant::now();
-    let (report, evidence) = with_source(&args.source, |source| {
+    let (report, evidence) = with_source(&args.source, ctx, |source| {
         let report = audit(source, trust.as_ref(), since, ctx)?;
         let evidence = args.evidence.look(source, &report, trust.as_ref())?;
         Ok((report, evidence))
@@ -185,9 +185,17 @@ fn conflict(conflict: &verify::Conflict) -> Conflict {
 pub fn read_trust(path: &Path) -> Result<TrustFile, Failure> {
     let bytes = read_file(path, TRUST_LEN_MAX as u64)?;
     TrustFile::parse(&bytes).map_err(|error| {
-        let failure = Failure::new("trust-file/malformed").with("path", path.display());
-        failure.or_say(error)
+        let code = match error {
+            TrustError::NewerVersion(_) => "trust-file/newer-version",
+            _ => "trust-file/malformed",
+        };
+        Failure::new(code).with("path", path.display()).or_say(error)
     })
+}
+
+/// Whether a path is that of a ledger folder.
+pub fn is_ledger(path: &Path) -> bool {
+    path.join("giftproof-ledger").exists()
 }
 
 /// Opens what `path` is: a ledger folder, an unpacked bundle, or a bundle.
@@ -196,16 +204,32 @@ pub fn read_trust(path: &Path) -> Result<TrustFile, Failure> {
 /// When it is none of these, or cannot be read.
 pub fn with_source<T>(
     path: &Path,
+    ctx: &Context,
     use_it: impl FnOnce(&dyn LogSource) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    use_it(open_source(path)?.as_ref())
+    use_it(open_source(path, ctx)?.as_ref())
+}
+
+/// Opens what `path` is: an unpacked bundle, a mirror, or a bundle.
+///
+/// # Errors
+/// When it is none of these, or cannot be read.
+pub fn with_files<T>(
+    path: &Path,
+    use_it: impl FnOnce(&dyn LogSource) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    use_it(open_files(path)?.as_ref())
 }
 
 /// As [`with_source`], to keep.
 ///
 /// # Errors
 /// As [`with_source`].
-pub fn open_source(path: &Path) -> Result<Box<dyn LogSource + Send>, Failure> {
+pub fn open_source(path: &Path, ctx: &Context) -> Result<Box<dyn LogSource + Send>, Failure> {
+    if is_ledger(path) { Ok(Box::new(ctx.open_at(path)?)) } else { open_files(path) }
+}
+
+fn open_files(path: &Path) -> Result<Box<dyn LogSource + Send>, Failure> {
     let about = fs::metadata(path).map_err(|error| file_failed(path, &error))?;
     if about.is_file() {
         let unreadable = |error: SourceError| Failure::refused(error.code()).or_say(error);
@@ -214,9 +238,6 @@ pub fn open_source(path: &Path) -> Result<Box<dyn LogSource + Send>, Failure> {
             .map_err(|error| Failure::refused(error.code()).or_say(error))?;
         let size = checkpoint.checkpoint().size;
         return Ok(Box::new(opened.with_size(size).map_err(unreadable)?));
-    }
-    if path.join("giftproof-ledger").exists() {
-        return Ok(Box::new(Ledger::open(path)?));
     }
     Ok(Box::new(LogFolder::new(path)))
 }
@@ -235,16 +256,11 @@ pub fn audit(
     since: Since,
     ctx: &Context,
 ) -> Result<Report, Failure> {
-    let bar = bar(ctx);
-    let progress = |progress: Progress| {
-        bar.set_length(progress.size);
-        bar.set_position(progress.done);
-    };
+    let line = progress::Progress::begin(ctx, "audit");
+    let progress = |progress: Progress| line.at(progress.done, progress.size);
     let options = Options { progress: Some(&progress), ..Options::default() };
-    let report = verify::audit_since(source, trust, since, &options)
-        .map_err(|error| Failure::new(error.code()).or_say(error));
-    bar.finish_and_clear();
-    report
+    verify::audit_since(source, trust, since, &options)
+        .map_err(|error| Failure::new(error.code()).or_say(error))
 }
 
 fn page(

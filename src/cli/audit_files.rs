@@ -69,7 +69,7 @@ impl FileArgs {
     ///
     /// # Errors
     /// `audit-state/unpinned`, those of [`AuditState::open`], or when there is neither.
-    pub fn since(&self) -> Result<Since, Failure> {
+    pub fn since(&self, ctx: &Context) -> Result<Since, Failure> {
         let Some(path) = &self.since else { return Ok(Since::Nothing) };
         let about = fs::metadata(path).map_err(|error| file_failed(path, &error))?;
         let start = if about.is_file() { start_of(path)? } else { Vec::new() };
@@ -87,7 +87,7 @@ impl FileArgs {
         let bytes = if about.is_file() && !start.starts_with(ZIP) {
             read_file(path, CHECKPOINT_LEN_MAX)?
         } else {
-            with_source(path, |source| {
+            with_source(path, ctx, |source| {
                 let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
                 source.checkpoint().map_err(failed)
             })?

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::audit::{audit, with_source};
+use super::audit::{audit, with_files};
 use super::context::{Context, now};
 use super::failure::Failure;
 use crate::ledger::Ledger;
@@ -44,7 +44,7 @@ impl Book {
         if let Some(state) = Mirror::state_of(path) {
             return Ok(Self::Copy { path: path.to_path_buf(), state: Box::new(state) });
         }
-        let report = with_source(path, |source| audit(source, None, Since::Nothing, ctx))?;
+        let report = with_files(path, |source| audit(source, None, Since::Nothing, ctx))?;
         match report.outcome() {
             Outcome::Clean => {}
             Outcome::Failed => return Err(Failure::refused("audit/failed")),
@@ -86,7 +86,7 @@ impl Book {
     pub fn recorded(&self, index: EntryIndex) -> Result<Recorded, Failure> {
         match self {
             Self::Ledger(ledger) => Ok(ledger.log().recorded(index)?),
-            Self::Copy { path, state } => with_source(path, |source| {
+            Self::Copy { path, state } => with_files(path, |source| {
                 let failed = |error: AuditError| Failure::new(error.code()).or_say(error);
                 let recorded = state.recorded(source, index).map_err(failed)?;
                 recorded.ok_or_else(|| Failure::refused("entry/malformed"))
@@ -118,7 +118,7 @@ impl Book {
     ) -> Result<ProofFile, Failure> {
         match self {
             Self::Ledger(ledger) => ledger.prove(about, statements).map_err(unproven),
-            Self::Copy { path, state } => with_source(path, |source| {
+            Self::Copy { path, state } => with_files(path, |source| {
                 let files = LogFiles::new(source, state.checkpoint());
                 files.prove(state.state(), about, statements).map_err(unproven)
             }),

@@ -14,7 +14,7 @@ use crate::model::date::UnixMs;
 use crate::model::event::Kind;
 use crate::model::fraud::{Accusation, Deed, Fraud, FraudFault, Named, SignedHead, name_of};
 use crate::model::ident::EntryIndex;
-use crate::model::proof_file::{MAGIC, PROOF_FILE_LEN_MAX, ProofFile};
+use crate::model::proof_file::{PROOF_FILE_LEN_MAX, ProofFile};
 use crate::model::seal::Row;
 use crate::model::subject::Subject;
 use crate::model::trust::TrustFile;
@@ -41,8 +41,8 @@ pub struct Args {
 /// `compare/key` or `compare/files` with 2 where it cannot be told.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let trust = read_trust(&args.trust)?;
-    let comparison = with_evidence(&args.one, &trust, |one| {
-        with_evidence(&args.other, &trust, |other| {
+    let comparison = with_evidence(&args.one, &trust, ctx, |one| {
+        with_evidence(&args.other, &trust, ctx, |other| {
             let failed = |error: SourceError| Failure::new(error.code()).or_say(error);
             let comparison = compare(&one.evidence, &other.evidence, &trust).map_err(failed)?;
             if let Comparison::Fraud(_) = comparison {
@@ -241,11 +241,12 @@ struct Hand<'a> {
 fn with_evidence<T>(
     path: &Path,
     trust: &TrustFile,
+    ctx: &Context,
     use_it: impl FnOnce(&Hand<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let refused = |error: &dyn std::fmt::Display, code: &str| Failure::new(code).or_say(error);
     if path.is_dir() || is_zip(path)? {
-        return with_source(path, |source: &dyn LogSource| {
+        return with_source(path, ctx, |source: &dyn LogSource| {
             let bytes = source.checkpoint().map_err(|error| refused(&error, error.code()))?;
             let note = SignedCheckpoint::parse(&bytes);
             let note = note.map_err(|error| refused(&error, error.code()))?;
@@ -258,7 +259,7 @@ fn with_evidence<T>(
     let note = if bytes.starts_with(b"giftproof-trust/") {
         let none = || Failure::new("compare/no-checkpoint").with("path", path.display());
         read_trust(path)?.newest().cloned().ok_or_else(none)?
-    } else if bytes.starts_with(MAGIC) {
+    } else if ProofFile::is_meant(&bytes) {
         let file = ProofFile::parse(&bytes).map_err(|error| refused(&error, error.code()))?;
         let proven = file.check(trust).map_err(|fault| refused(&fault, fault.code))?;
         claims = sealed_claims(&file, &proven);

@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::failure::{Failure, output_failed};
 use super::locales::Language;
+use super::progress::Progress;
 use crate::ledger::Ledger;
 use crate::model::date::UnixMs;
 use crate::model::key::SecretKey;
@@ -58,7 +58,16 @@ impl Context {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open(&self) -> Result<Ledger, Failure> {
-        Ok(Ledger::open(self.ledger_dir()?)?)
+        self.open_at(self.ledger_dir()?)
+    }
+
+    /// Opens the ledger in a folder for reading, and shows how far it is.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_at(&self, folder: &Path) -> Result<Ledger, Failure> {
+        let line = Progress::begin(self, "open");
+        Ok(Ledger::open_telling(folder, &mut |done, all| line.at(done, all))?)
     }
 
     /// Opens the ledger for writing, with the operator's key.
@@ -67,7 +76,11 @@ impl Context {
     /// As [`Writer::open`], and when the key cannot be read.
     pub fn open_writer(&self) -> Result<Writer, Failure> {
         let folder = self.ledger_dir()?;
-        Ok(Writer::open(folder, self.operator_with_mark()?, Clock::System)?)
+        let operator = self.operator_with_mark()?;
+        let line = Progress::begin(self, "open");
+        Ok(Writer::open_telling(folder, operator, Clock::System, &mut |done, all| {
+            line.at(done, all)
+        })?)
     }
 
     /// The operator's key, with the mark of the newest checkpoint that it signed beside it.
@@ -158,13 +171,6 @@ impl Context {
 pub fn now() -> UnixMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// A bar on standard error, if anybody looks at it: how far, how fast, how long yet.
-pub fn bar(ctx: &Context) -> ProgressBar {
-    let bar = if ctx.quiet { ProgressBar::hidden() } else { ProgressBar::no_length() };
-    let style = "giftproof: {bar:30} {human_pos}/{human_len} {per_sec} {eta}";
-    bar.with_style(ProgressStyle::with_template(style).expect("the template is well-formed"))
 }
 
 /// The system's random source.

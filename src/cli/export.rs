@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::context::{Context, bar};
+use super::context::Context;
 use super::failure::{Failure, write_failed};
 use super::init::{check_output, write_trust};
+use super::progress::Progress;
 use super::witnesses::ask_before_export;
 use crate::bundle::{Existing, WriteError};
 use crate::ledger::{Ledger, LedgerError};
@@ -56,13 +57,10 @@ pub fn run(args: &ExportArgs, ctx: &Context) -> Result<(), Failure> {
         ask_before_export(&ledger, ctx);
     }
     let existing = if args.replace { Existing::Replace } else { Existing::Refuse };
-    let bar = bar(ctx);
-    let mut progress = |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    };
+    let line = Progress::begin(ctx, "export");
+    let mut progress = |done, all| line.at(done, all);
     let written = ledger.export(&args.out, args.until, operator.as_ref(), existing, &mut progress);
-    bar.finish_and_clear();
+    drop(line);
     written.map_err(|error| match error {
         LedgerError::Export(WriteError::Io(error)) => write_failed(&args.out, &error),
         other => other.into(),
@@ -94,13 +92,9 @@ pub fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Failure> {
 /// # Errors
 /// When the ledger cannot be read or the index not be written.
 pub fn reindex(ctx: &Context) -> Result<(), Failure> {
-    let bar = bar(ctx);
-    let mut progress = |done, all| {
-        bar.set_length(all);
-        bar.set_position(done);
-    };
-    let ledger = Ledger::reindex(ctx.ledger_dir()?, &mut progress);
-    bar.finish_and_clear();
-    let size = ledger?.state().size;
+    let line = Progress::begin(ctx, "index");
+    let ledger = Ledger::reindex(ctx.ledger_dir()?, &mut |done, all| line.at(done, all))?;
+    drop(line);
+    let size = ledger.state().size;
     ctx.answer(&json!({ "size": size }), &(ctx.say("done.reindexed", &[("count", &size)]) + "\n"))
 }

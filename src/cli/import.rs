@@ -1,4 +1,4 @@
-//! `import`: a published list by a column map. A dry run comes first, always; nothing is written
+//! `import`: a published list by a column map (a whole ledger: see [`transfer`]). A dry run comes first, always; nothing is written
 //! unless all of it can be.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::context::{Context, columns, now, random};
 use super::failure::{Failure, file_failed, read_file};
-use super::keyring;
+use super::{keyring, transfer};
 use crate::bundle::{Existing, OutputFile};
 use crate::import::{
     ImportError, Keyring, Map, Plan, Refused, Rehearsed, Signing, SigningError, plan, rehearse,
@@ -28,10 +28,12 @@ const REFUSED_SHOWN: usize = 20;
 /// What `import` is told.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    #[arg(value_name = "LIST.csv")]
-    list: PathBuf,
-    #[arg(long, value_name = "MAP.toml")]
-    map: PathBuf,
+    #[arg(value_name = "LIST.csv", required_unless_present = "bundle")]
+    list: Option<PathBuf>,
+    #[arg(long, value_name = "MAP.toml", required_unless_present = "bundle")]
+    map: Option<PathBuf>,
+    #[command(flatten)]
+    whole: transfer::WholeArgs,
     #[arg(long)]
     dry_run: bool,
     #[arg(long)]
@@ -46,12 +48,23 @@ pub struct Args {
     unencrypted: bool,
 }
 
+impl Args {
+    /// The list and the map.
+    fn files(&self) -> (&Path, &Path) {
+        let (list, map) = (self.list.as_deref(), self.map.as_deref());
+        list.zip(map).expect("the command line demands both where there is no bundle")
+    }
+}
+
 /// Plans, tells, and unless it is a dry run signs, rehearses and submits.
 ///
 /// # Errors
 /// `import/rows-refused` where rows cannot be mapped and `--leave-out` is not given; and when
 /// anything cannot be read, signed, accepted or written.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
+    if let Some(bundle) = &args.whole.bundle {
+        return transfer::run(bundle, args.whole.trust.as_deref(), ctx);
+    }
     let plan = dry_run(args)?;
     if let Some(path) = &args.report {
         write_report(path, &plan.refused)?;
@@ -91,19 +104,20 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// What the import would do.
 fn dry_run(args: &Args) -> Result<Plan, Failure> {
-    let source = String::from_utf8(read(&args.map)?);
-    let not_utf8 = || Failure::new("file/not-utf-8").with("path", args.map.display());
+    let (list, path) = args.files();
+    let source = String::from_utf8(read(path)?);
+    let not_utf8 = || Failure::new("file/not-utf-8").with("path", path.display());
     let source = source.map_err(|_| not_utf8())?;
     let map = Map::read(&source).map_err(ImportError::from)?;
     // Other lists stand beside the map.
-    let beside = args.map.parent().unwrap_or(Path::new(""));
-    plan(&read(&args.list)?, &map, |file| read(&beside.join(file)))
+    let beside = path.parent().unwrap_or(Path::new(""));
+    plan(&read(list)?, &map, |file| read(&beside.join(file)))
 }
 
 fn told(args: &Args, ctx: &Context, plan: &Plan) -> String {
     let mut text = String::new();
     if args.dry_run {
-        let list = args.list.display();
+        let list = args.files().0.display();
         let _ = writeln!(text, "{}", ctx.say("import.dry-run", &[("list", &list)]));
     }
     let places: [(&str, &dyn std::fmt::Display); 5] = [

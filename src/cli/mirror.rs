@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::audit::{read_trust, with_source};
-use super::context::{Context, bar, now};
+use super::context::{Context, now};
 use super::failure::{Exit, Failure, file_failed};
+use super::progress;
 use crate::mirror::{Followed, Mirror, MirrorError};
 use crate::model::trust::TrustFile;
 use crate::verify::{Conflict, Options, Progress, Report};
@@ -67,18 +68,13 @@ fn follow(
     trust: Option<&TrustFile>,
     ctx: &Context,
 ) -> Result<Followed, Failure> {
-    let bar = bar(ctx);
-    let progress = |progress: Progress| {
-        bar.set_length(progress.size);
-        bar.set_position(progress.done);
-    };
+    let line = progress::Progress::begin(ctx, "mirror");
+    let progress = |progress: Progress| line.at(progress.done, progress.size);
     let options = Options { progress: Some(&progress), ..Options::default() };
-    let followed = with_source(&args.source, |source| {
+    with_source(&args.source, ctx, |source| {
         let followed = mirror.follow(source, trust, now().0 / 1000, &options);
         followed.map_err(|error| why(error, &args.dir))
-    });
-    bar.finish_and_clear();
-    followed
+    })
 }
 
 fn tell(followed: &Followed, args: &Args, ctx: &Context) -> Result<(), Failure> {
@@ -110,7 +106,8 @@ fn why(error: MirrorError, folder: &Path) -> Failure {
     }
 }
 
-fn of_report(failure: Failure, report: &Report) -> Failure {
+/// Fills in how much is wrong with a log, and what comes first.
+pub fn of_report(failure: Failure, report: &Report) -> Failure {
     let failure = failure.with("count", report.failures.count());
     match report.failures.first().first() {
         Some(first) => failure.with("at", first.at).because(&first.violation),

@@ -39,7 +39,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         check_output(path)?;
     }
     let under = args.checkpoint.as_deref().map(read_checkpoint).transpose()?;
-    let proven = with_source(ctx.ledger_dir()?, |source| {
+    let proven = with_source(ctx.ledger_dir()?, ctx, |source| {
         prove_entry(source, args.index, under).map_err(Failure::from)
     })?;
     let proof = proven.proof.to_string();

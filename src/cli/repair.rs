@@ -41,7 +41,7 @@ struct Answer<'a> {
 /// `repair/damaged` with exit code 1 after a dry run that found damage; when entries are lost or the
 /// copy is of no use, with exit code 1 too; when the folder cannot be read or written.
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
-    let source = args.from.as_deref().map(open_source).transpose()?;
+    let source = args.from.as_deref().map(|path| open_source(path, ctx)).transpose()?;
     let mark = ctx.operator_mark_of(&args.dir);
     let bar = bar(ctx);
     let mut progress = |progress: Progress| {

@@ -80,7 +80,8 @@ impl Ledger {
     /// Reads everything from the store again.
     pub(crate) fn reload(&mut self) -> Result<(), LedgerError> {
         let witnessed = Arc::clone(self.witnessed());
-        *self = Self::witnessed_by(self.log.store().clone(), self.folder.as_deref(), witnessed)?;
+        let (store, folder) = (self.log.store().clone(), self.folder.as_deref());
+        *self = Self::witnessed_by(store, folder, witnessed, &mut |_, _| {})?;
         Ok(())
     }
 

@@ -27,9 +27,10 @@ use crate::model::policy::Policy;
 use crate::model::state::{History, Recorded};
 use crate::model::tile::{BundleCoord, EntryBundle, TILE_WIDTH, TileLayout, push_entry};
 use crate::model::trust::TrustFile;
-use crate::store::{Commit, CommitError, ObjectName, Store};
+use crate::store::{Commit, CommitError, ObjectName, OpenError, Store};
 
 use super::cache::Cache;
+use super::carried::INCOMPLETE;
 use super::error::LedgerError;
 use super::witnessed::Witnessed;
 
@@ -69,6 +70,9 @@ impl Log {
         witnessed: Arc<Witnessed>,
     ) -> Result<Self, LedgerError> {
         let head = store.head()?.ok_or(LedgerError::Empty)?;
+        if head == INCOMPLETE {
+            return Err(OpenError::Unfinished.into());
+        }
         let checkpoint = SignedCheckpoint::parse(&head)?;
         let size = checkpoint.checkpoint().size;
         if size == 0 {

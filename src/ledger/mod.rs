@@ -17,6 +17,7 @@
 
 mod append;
 mod cache;
+mod carried;
 mod error;
 mod export;
 mod index;
@@ -45,6 +46,7 @@ use crate::model::violation::{Code, Violation};
 use crate::store::{Commit, LocalStore, Store};
 
 pub(crate) use append::AppendError;
+pub use carried::{BESIDE, Beside, CarryError, carry};
 pub use error::LedgerError;
 pub use log::Log;
 pub use prove::ProveError;
@@ -76,7 +78,18 @@ impl Ledger {
     /// `ledger/head-signature`, `ledger/entry`, `ledger/rules` where it is damaged;
     /// `ledger/rolled-back` and `ledger/forked` where it is not the one that was published.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
-        Self::over(Arc::new(LocalStore::open(dir)?), Some(dir))
+        Self::open_telling(dir, &mut |_, _| {})
+    }
+
+    /// As [`Self::open`]. `progress` is told the entries that are replayed, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_telling(
+        dir: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, LedgerError> {
+        Self::over_telling(Arc::new(LocalStore::open(dir)?), Some(dir), progress)
     }
 
     /// Opens a ledger whose log is in this store, and whose other files are in `folder`.
@@ -84,8 +97,20 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub fn over(store: Arc<dyn Store>, folder: Option<&Path>) -> Result<Self, LedgerError> {
+        Self::over_telling(store, folder, &mut |_, _| {})
+    }
+
+    /// As [`Self::over`] and [`Self::open_telling`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn over_telling(
+        store: Arc<dyn Store>,
+        folder: Option<&Path>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, LedgerError> {
         let witnessed = Arc::new(Witnessed::open(folder)?);
-        Self::witnessed_by(store, folder, witnessed)
+        Self::witnessed_by(store, folder, witnessed, progress)
     }
 
     /// As [`Self::over`], with what is known of its witnesses.
@@ -93,10 +118,11 @@ impl Ledger {
         store: Arc<dyn Store>,
         folder: Option<&Path>,
         witnessed: Arc<Witnessed>,
+        progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, witnessed)?;
         let known = folder.and_then(|folder| index::load(folder, &log));
-        Self::of_log(log, known, folder, &mut |_, _| {})
+        Self::of_log(log, known, folder, progress)
     }
 
     /// Builds the index of a ledger folder anew from its entries. `progress` is told the entries

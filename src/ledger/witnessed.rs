@@ -34,7 +34,7 @@ use super::published::{self, CHECKPOINT_FILE};
 /// The file of the ledger folder with the policy.
 pub const POLICY_FILE: &str = "witnesses";
 /// The folder of the cosigned checkpoints.
-const FOLDER: &str = "cosigned";
+pub(super) const FOLDER: &str = "cosigned";
 /// What the name of a sealed checkpoint's file ends with.
 const SEALED: &str = "-sealed";
 const TROUBLES: &str = "troubles.json";
@@ -139,6 +139,12 @@ impl Witnessed {
         self.kept().by_size.get(&size).map(|gathered| gathered.note.clone())
     }
 
+    /// All checkpoints that are kept, by size, and whether proofs are made for them.
+    pub fn kept_checkpoints(&self) -> Vec<(SignedCheckpoint, bool)> {
+        let kept = self.kept();
+        kept.by_size.values().map(|gathered| (gathered.note.clone(), gathered.sealed)).collect()
+    }
+
     /// The newest checkpoint that this witness has cosigned, and when.
     pub fn newest_of(&self, witness: &str) -> Option<(Checkpoint, Cosigned)> {
         let kept = self.kept();
@@ -205,7 +211,8 @@ impl Witnessed {
         let Some(folder) = self.folder.as_deref().filter(|_| !kept.closed) else { return Ok(()) };
         let keep = || -> io::Result<()> {
             fs::create_dir_all(folder.join(FOLDER))?;
-            write_durably(&file_of(folder, size, gathered.sealed), &gathered.note.to_string())?;
+            let note = gathered.note.to_string();
+            write_durably(&file_of(folder, size, gathered.sealed), note.as_bytes())?;
             // A crash here leaves more than is needed, which the next cosignature takes away.
             for (size, gathered) in dropped {
                 let _ = fs::remove_file(file_of(folder, size, gathered.sealed));
@@ -330,7 +337,7 @@ pub(super) fn read_policy(folder: &Path) -> Result<Option<Policy>, LedgerError> 
 /// Writes the policy of a ledger folder: the old one or the new is there at any time.
 pub(super) fn write_policy(folder: &Path, policy: &Policy) -> Result<(), LedgerError> {
     let file = folder.join(POLICY_FILE);
-    write_durably(&file, &policy.to_string()).map_err(io("writing the policy"))
+    write_durably(&file, policy.to_string().as_bytes()).map_err(io("writing the policy"))
 }
 
 fn read_checkpoints(
@@ -360,14 +367,14 @@ fn read_checkpoints(
     Ok(by_size)
 }
 
-fn file_of(folder: &Path, size: u64, sealed: bool) -> PathBuf {
+pub(super) fn file_of(folder: &Path, size: u64, sealed: bool) -> PathBuf {
     folder.join(FOLDER).join(format!("{size}{}", if sealed { SEALED } else { "" }))
 }
 
 /// Writes a small file that is on disk, whole, before it has its name.
-pub(super) fn write_durably(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OutputFile::create(path, Existing::Replace)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.commit()
 }
 

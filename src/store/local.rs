@@ -164,6 +164,28 @@ impl LocalStore {
     ///
     /// [`CreateError`]. After an error the folder may be created again, unless it is occupied.
     pub fn create(folder: &Path, first: &Commit<'_>) -> Result<Self, CreateError> {
+        Self::create_by(folder, &[], |store| Ok(store.commit(first)?))
+    }
+
+    /// As [`Self::create`], by any number of commits: the folder is a ledger when `fill` has ended
+    /// well, which may have put files of these names `beside` the log.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateError`], or what `fill` ends with.
+    pub fn create_by<E: From<CreateError>>(
+        folder: &Path,
+        beside: &[&str],
+        fill: impl FnOnce(&Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let store = Self::begin(folder, beside)?;
+        fill(&store)?;
+        Self::finish(folder)?;
+        Ok(store)
+    }
+
+    /// A store without a head, in a folder that is not yet a ledger.
+    fn begin(folder: &Path, beside: &[&str]) -> Result<Self, CreateError> {
         match fs::create_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(io("creating the ledger folder")(error).into());
@@ -174,7 +196,9 @@ impl LocalStore {
             sync_folder(if parent == Path::new("") { Path::new(".") } else { parent })?;
         }
         let names = names_in(folder)?;
-        let ours = |name: &OsString| *name == UNFINISHED || *name == LOG || *name == MARK;
+        let ours = |name: &OsString| {
+            [UNFINISHED, LOG, MARK].iter().chain(beside).any(|ours| *name == **ours)
+        };
         let begun = names.contains(OsStr::new(UNFINISHED));
         if !(names.is_empty() || begun && names.iter().all(ours)) {
             return Err(CreateError::Occupied);
@@ -215,14 +239,15 @@ impl LocalStore {
                 OpenError::Store(error) => CreateError::Store(error),
                 _ => CreateError::Locked,
             })?;
-        let store = Self::around(database, mark, marker);
-        store.commit(first)?;
-        // The folder now holds the log. The rename makes it a ledger, at once or not at all.
+        Ok(Self::around(database, mark, marker))
+    }
+
+    /// The folder now holds the log. The rename makes it a ledger, at once or not at all.
+    fn finish(folder: &Path) -> Result<(), CreateError> {
         sync_folder(folder)?;
         fs::rename(folder.join(UNFINISHED), folder.join(MARKER))
             .map_err(io("renaming the marker"))?;
-        sync_folder(folder)?;
-        Ok(store)
+        Ok(sync_folder(folder)?)
     }
 
     /// Opens the ledger in `folder`.

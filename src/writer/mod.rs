@@ -247,8 +247,22 @@ impl Writer {
         operator: impl Into<Operator>,
         clock: Clock,
     ) -> Result<Self, WriterError> {
+        Self::open_telling(dir, operator, clock, &mut |_, _| {})
+    }
+
+    /// As [`Self::open`]. `progress` is told the entries that are replayed, and how many there are.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_telling(
+        dir: &Path,
+        operator: impl Into<Operator>,
+        clock: Clock,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Self, WriterError> {
         let store = LocalStore::open(dir).map_err(LedgerError::from)?;
-        Self::over(Arc::new(store), Some(dir), operator, clock)
+        let ledger = Ledger::over_telling(Arc::new(store), Some(dir), progress)?;
+        Self::of_ledger(ledger, Some(dir), operator.into(), clock)
     }
 
     /// As [`Self::open`], for any store; `folder` is for the files beside the log.
@@ -261,8 +275,16 @@ impl Writer {
         operator: impl Into<Operator>,
         clock: Clock,
     ) -> Result<Self, WriterError> {
-        let Operator { key, mark } = operator.into();
-        let ledger = Ledger::over(store, folder)?;
+        Self::of_ledger(Ledger::over(store, folder)?, folder, operator.into(), clock)
+    }
+
+    fn of_ledger(
+        ledger: Ledger,
+        folder: Option<&Path>,
+        operator: Operator,
+        clock: Clock,
+    ) -> Result<Self, WriterError> {
+        let Operator { key, mark } = operator;
         let (expected, found) =
             (ledger.state().parties.operator_key_at(ledger.state().size), key.public().into());
         if expected != found {

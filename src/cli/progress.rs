@@ -1,0 +1,82 @@
+//! How far a command is that takes long: a line on standard error, for whoever looks at it.
+
+use std::cell::Cell;
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::context::Context;
+use super::phrases::number;
+
+/// What is done sooner than this is not worth a line.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A line that is there while this is: what is done, how far, how fast, how long yet.
+///
+/// It appears on a terminal only, and never beside an answer for programs or with `--quiet`.
+pub struct Progress {
+    bar: ProgressBar,
+    /// When the line is due; none when it is there, or must not be.
+    due: Cell<Option<Instant>>,
+}
+
+impl Progress {
+    /// Begins a line; what is done is the text with the key `progress.<what>`.
+    pub fn begin(ctx: &Context, what: &str) -> Self {
+        let template = ctx.language.find("progress.line").expect("the texts have the line");
+        let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+        let style = style.with_key("rate", rate).with_key("left", left);
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        let bar = bar.with_style(style).with_message(ctx.say(&format!("progress.{what}"), &[]));
+        let wanted = !ctx.quiet && !ctx.json;
+        Self { bar, due: Cell::new(wanted.then(|| Instant::now() + PATIENCE)) }
+    }
+
+    /// So much is done, of so much in all.
+    pub fn at(&self, done: u64, all: u64) {
+        if self.due.get().is_some_and(|due| due <= Instant::now()) {
+            self.due.set(None);
+            // Not drawn where standard error is no terminal.
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_length(all);
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How many a second.
+fn rate(state: &ProgressState, line: &mut dyn Write) {
+    // A line that cannot be written is none.
+    let _ = line.write_str(&number(state.per_sec() as u64));
+}
+
+/// How long yet, in hours, minutes and seconds.
+fn left(state: &ProgressState, line: &mut dyn Write) {
+    let _ = line.write_str(&clock(state.eta().as_secs()));
+}
+
+fn clock(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_as_a_clock_does() {
+        let told = [0, 7, 60, 3599, 3600, 36_061].map(clock);
+        assert_eq!(told, ["0:00", "0:07", "1:00", "59:59", "1:00:00", "10:01:01"]);
+    }
+}
