@@ -29,6 +29,7 @@ mod proofs;
 mod readme;
 mod repair;
 mod rot;
+mod released;
 mod rules;
 mod seal;
 mod sealing;
