@@ -286,7 +286,7 @@ fn make() {
         format!("lookup {masks} --ledger bundle.zip"),
         format!("lookup {slip} --ledger mirror"),
         "list gifts --ledger ledger".to_owned(),
-        "list parties --ledger bundle.zip".to_owned(),
+        "list parties --ledger ledger".to_owned(),
         "verify gift.proof --trust giftproof.trust".to_owned(),
         "verify 5.tlog-proof --entry 5.entry --trust giftproof.trust".to_owned(),
         "verify audit.statement --trust giftproof.trust".to_owned(),
