@@ -293,7 +293,7 @@ fn whatever_rots_the_answer_is_right_or_says_so() {
         print!("{told}");
         return;
     }
-    let count: u64 = std::env::var(PLACES).map_or(200, |count| count.parse().unwrap());
+    let count: u64 = std::env::var(PLACES).map_or(150, |count| count.parse().unwrap());
     let seed = std::env::var("GIFTPROOF_TEST_SEED").map_or(4, |seed| seed.parse().unwrap());
     println!("seed {seed}, {count} places");
     let mut rng = StdRng::seed_from_u64(seed);
@@ -381,7 +381,7 @@ fn fresh(from: &Path, to: &Path) {
 /// The real binary, in little memory and time, on some of the places.
 #[test]
 fn the_binary_answers_right_or_names_the_damage() {
-    let count: u64 = std::env::var(PLACES).map_or(200, |count| count.parse().unwrap());
+    let count: u64 = std::env::var(PLACES).map_or(150, |count| count.parse().unwrap());
     let mut rng = StdRng::seed_from_u64(5);
     let original = Original::new();
     let root = original.path("ledger");

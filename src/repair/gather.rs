@@ -133,7 +133,8 @@ impl Gathered {
         let full = size / WIDTH;
         let bundles = (0..full).flat_map(move |bundle| {
             // A bundle that fills tiles above is followed by them.
-            let filled = move |level: &u8| (bundle + 1) % WIDTH.pow(u32::from(*level)) == 0;
+            let filled =
+                move |level: &u8| (bundle + 1).is_multiple_of(WIDTH.pow(u32::from(*level)));
             let tile = move |level: u8| ObjectName::Tile {
                 level,
                 index: bundle / WIDTH.pow(u32::from(level)),
@@ -141,7 +142,8 @@ impl Gathered {
             let tiles = (0..7).take_while(filled).map(tile);
             std::iter::once(ObjectName::Bundle(bundle)).chain(tiles)
         });
-        let tail = (size % WIDTH > 0).then_some(ObjectName::Tail { first: full * WIDTH });
+        let tail = ObjectName::Tail { first: full * WIDTH };
+        let tail = (!size.is_multiple_of(WIDTH)).then_some(tail);
         bundles.chain(tail)
     }
 
