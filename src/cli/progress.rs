@@ -51,6 +51,40 @@ impl Drop for Progress {
     }
 }
 
+/// The lines of work that has several stages, one after the other.
+pub struct Stages<'a, S> {
+    ctx: &'a Context,
+    /// The text of a stage is that with the key `progress.<word>`.
+    word: fn(S) -> &'static str,
+    line: Cell<Option<(S, Progress)>>,
+}
+
+impl<'a, S: Copy + PartialEq> Stages<'a, S> {
+    /// No line yet.
+    pub fn new(ctx: &'a Context, word: fn(S) -> &'static str) -> Self {
+        Self { ctx, word, line: Cell::new(None) }
+    }
+
+    /// So much is done of this stage, of so much in all.
+    pub fn at(&self, stage: S, done: u64, all: u64) {
+        let line = match self.line.take() {
+            Some((shown, line)) if shown == stage => line,
+            before => {
+                // The line before goes first.
+                drop(before);
+                Progress::begin(self.ctx, (self.word)(stage))
+            }
+        };
+        line.at(done, all);
+        self.line.set(Some((stage, line)));
+    }
+
+    /// The line goes, until there is more to tell.
+    pub fn clear(&self) {
+        self.line.take();
+    }
+}
+
 /// How many a second.
 fn rate(state: &ProgressState, line: &mut dyn Write) {
     // A line that cannot be written is none.

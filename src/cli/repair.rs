@@ -6,9 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::audit::open_source;
-use super::context::{Context, bar};
+use super::context::Context;
 use super::failure::Failure;
-use crate::repair::{self, Damage, Progress, RepairError};
+use super::progress::Stages;
+use crate::repair::{self, Damage, Phase, Progress, RepairError};
 
 /// How many damages are told to people one by one; programs get all.
 const SHOWN_MAX: usize = 20;
@@ -43,13 +44,10 @@ struct Answer<'a> {
 pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     let source = args.from.as_deref().map(|path| open_source(path, ctx)).transpose()?;
     let mark = ctx.operator_mark_of(&args.dir);
-    let bar = bar(ctx);
-    let mut progress = |progress: Progress| {
-        bar.set_length(progress.all);
-        bar.set_position(progress.done);
-    };
+    let stages = Stages::new(ctx, word);
+    let mut progress = |far: Progress| stages.at(far.phase, far.done, far.all);
     let examined = repair::examine(&args.dir, source, mark.as_deref(), &mut progress);
-    bar.finish_and_clear();
+    stages.clear();
     let examined = examined.map_err(why)?;
     let (size, damage) = (examined.size(), examined.damage().to_vec());
     let mut text = told(&damage, &args.dir, ctx);
@@ -72,7 +70,7 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         text.clear();
     }
     let mended = examined.mend(&mut progress);
-    bar.finish_and_clear();
+    stages.clear();
     let mended = mended.map_err(why)?;
     let (path, count) = (args.dir.display(), mended.size);
     text += &format!("{}\n", ctx.say("repair.done", &[("path", &path), ("count", &count)]));
@@ -84,6 +82,15 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
     }
     (answer.repaired, answer.aside) = (true, mended.aside);
     ctx.answer(&answer, &text)
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Reading => "read",
+        Phase::Judging => "judge",
+        Phase::Writing => "copy",
+        Phase::Indexing => "index",
+    }
 }
 
 /// What is damaged, a line each.

@@ -1,7 +1,6 @@
 //! `import --bundle`: a whole ledger comes into a new folder, from a bundle, a mirror or an older
 //! folder, checked all the way.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -10,7 +9,7 @@ use super::audit::{is_ledger, read_trust, with_files};
 use super::context::Context;
 use super::failure::Failure;
 use super::mirror::of_report;
-use super::progress::Progress;
+use super::progress::Stages;
 use crate::bundle::LogSource;
 use crate::ledger::TRUST_FILE;
 use crate::model::checkpoint::SignedCheckpoint;
@@ -53,21 +52,11 @@ fn transfer(
     folder: &Path,
     ctx: &Context,
 ) -> Result<(), Failure> {
-    let line: RefCell<Option<(Step, Progress)>> = RefCell::new(None);
-    let told = |step: Step, far: verify::Progress| {
-        let mut line = line.borrow_mut();
-        if line.as_ref().is_none_or(|(shown, _)| *shown != step) {
-            // The line before goes first.
-            *line = None;
-            *line = Some((step, Progress::begin(ctx, word(step))));
-        }
-        if let Some((_, line)) = line.as_ref() {
-            line.at(far.done, far.size);
-        }
-    };
+    let stages = Stages::new(ctx, word);
+    let told = |step: Step, far: verify::Progress| stages.at(step, far.done, far.size);
     let transfer = Transfer::of(source, trust, &told).map_err(why)?.with_cosigned(cosigned);
     let ledger = transfer.into_folder(folder).map_err(why)?;
-    line.take();
+    stages.clear();
     let checkpoint = ledger.checkpoint().checkpoint();
     let witnesses = ledger.witnessed().policy().cosignatures(transfer.checkpoint());
     let witnesses: Vec<String> =

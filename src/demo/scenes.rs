@@ -362,7 +362,9 @@ fn lowered(stage: &mut Stage) -> Result<EventHash, DemoError> {
     };
     let gift = stage.say(recorded(600)?, &[CHARITY_TAKES])?;
     stage.wait(1)?;
-    let target_index = stage.with_state(|state| state.gifts[&gift].entries[0]);
+    let target_index = stage.with_state(|state| {
+        state.gifts.get(&gift).expect("the donation has been recorded").entries[0]
+    });
     let correction = Correction {
         target_index,
         target: gift,

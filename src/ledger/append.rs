@@ -92,7 +92,7 @@ impl Ledger {
             return Ok(());
         }
         let trust = self.trust()?.to_string();
-        witnessed::write_durably(path, &trust).map_err(io("writing the trust file"))
+        witnessed::write_durably(path, trust.as_bytes()).map_err(io("writing the trust file"))
     }
 
     /// Lets the newest checkpoint leave the process.

@@ -50,8 +50,8 @@ fn looked_up(ledger: &Ledger, id: &GiftId) -> Result<f64> {
     let (found, seconds) = timed(|| -> Result<()> {
         let state = ledger.state();
         let gift = state.gift_by_id(id).ok_or("the ledger has all gifts")?;
-        std::hint::black_box(Verdict::of(state, gift, AsOf::last_entry(state)));
-        for index in Verdict::journey(state, gift) {
+        std::hint::black_box(Verdict::of(state, &gift, AsOf::last_entry(state)));
+        for index in Verdict::journey(state, &gift) {
             std::hint::black_box(ledger.entry(index)?);
         }
         Ok(())
