@@ -427,6 +427,22 @@ proptest! {
             both.step(act, *aim)?;
         }
     }
+
+    /// What is kept of a state step by step comes to the same state.
+    #[test]
+    fn the_changes_of_a_story_make_up_its_state(story in story()) {
+        let mut both = Both::new();
+        both.world.state.take_changes().unwrap();
+        let mut copy = both.world.state.clone();
+        for steps in story.chunks(3) {
+            for (act, aim) in steps {
+                both.step(act, *aim)?;
+            }
+            copy.take_in(both.world.state.take_changes().unwrap());
+            prop_assert!(copy == both.world.state);
+        }
+        prop_assert_eq!(copy.seal_statement(), both.world.state.seal_statement());
+    }
 }
 
 /// The stories are worth something: each sort of act is accepted and refused in them.

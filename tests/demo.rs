@@ -27,7 +27,7 @@ fn run(dir: &Path) -> Run {
 
 fn verdicts(state: &State) -> Vec<Verdict> {
     let as_of = AsOf::last_entry(state);
-    state.gifts.iter().map(|gift| Verdict::of(state, gift, as_of)).collect()
+    state.gifts.iter().map(|gift| Verdict::of(state, &gift, as_of)).collect()
 }
 
 /// Flags with what distinguishes them: lateness by its clock.

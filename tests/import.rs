@@ -1,13 +1,15 @@
 //! Published lists, imported: the counts that can be taken from the lists themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use giftproof::import::*;
 use giftproof::model::date::UnixMs;
 use giftproof::model::entry::SignedEvent;
 use giftproof::model::event::*;
+use giftproof::model::hash::LeafHash;
 use giftproof::model::ident::Handle;
-use giftproof::model::state::{Gift, State};
+use giftproof::model::state::{Gift, History, Recorded, State};
 
 use crate::util::*;
 
@@ -52,7 +54,7 @@ fn late<'a>(state: &'a State, gift: &'a Gift) -> impl Iterator<Item = String> + 
 
 fn late_gifts_and_shipments(state: &State) -> (usize, usize) {
     let late: Vec<Vec<String>> =
-        state.gifts.iter().map(|gift| late(state, gift).collect()).collect();
+        state.gifts.iter().map(|gift| late(state, &gift).collect()).collect();
     let gifts = late.iter().filter(|shipments| !shipments.is_empty()).count();
     (gifts, late.into_iter().flatten().collect::<BTreeSet<_>>().len())
 }
@@ -82,8 +84,19 @@ fn scms_deliveries_are_gifts_with_their_journeys() {
     let state = accepted(&world, &events);
     assert_eq!((state.gifts.len(), state.shipments.len()), (10_324, 7_030));
     assert_eq!(late_gifts_and_shipments(&state), (1_186, 805));
-    let early =
-        |shipment: &giftproof::model::state::Shipment| shipment.receipts_before_delivery().len();
+    let lens = state.gifts.records().map(|record| record.unwrap().1.len());
+    let (len, hot) = (
+        lens.sum::<usize>() / 10_324,
+        state.gifts.iter().map(|g| giftproof::model::state::Keep::weight(&*g)).sum::<usize>()
+            / 10_324,
+    );
+    println!("MEASURED gift record {len} weight {hot}");
+    assert!(len <= 450, "a gift of three events takes {len} bytes on a shelf");
+    let lens = state.shipments.records().map(|record| record.unwrap().1.len());
+    println!("MEASURED shipment {}", lens.sum::<usize>() / 7_030);
+    let early = |shipment: Arc<giftproof::model::state::Shipment>| {
+        shipment.receipts_before_delivery().len()
+    };
     assert_eq!(state.shipments.iter().map(early).sum::<usize>(), 3);
     // The names of recipients say that they are countries.
     let party = state.parties.get(&handle("country-cote-d-ivoire")).unwrap();
@@ -126,12 +139,13 @@ fn received_lines_become_gifts_and_nine_rows_are_refused() {
 
     let world = World::bare();
     let state = accepted(&world, &signed(&plan, &world));
-    let restating = |gift: &&Gift| !gift.donation.restates.is_empty();
+    let restating = |gift: &Arc<Gift>| !gift.donation.restates.is_empty();
     assert_eq!(state.gifts.iter().filter(restating).count(), 91);
     let lines: usize = state.gifts.iter().map(|gift| gift.donation.lines.len()).sum();
     assert_eq!(lines, 2_904);
     // WH-R-0129-0203:40, whose specification stands in the other list.
-    let masks = state.gifts.iter().flat_map(|gift| &gift.donation.lines);
+    let gifts: Vec<Arc<Gift>> = state.gifts.iter().collect();
+    let masks = gifts.iter().flat_map(|gift| &gift.donation.lines);
     let masks: Vec<&Line> =
         masks.filter(|line| line.item.as_str() == "口罩（定向捐赠江夏红十字）").collect();
     assert_eq!((masks.len(), masks[0].quantity), (1, 100));
@@ -208,6 +222,24 @@ fn what_the_rules_refuse_is_found_before_anything_is_written() {
     assert_eq!(world.state, before);
 }
 
+/// A log of these events after entry 0.
+struct Events<'a> {
+    genesis: LeafHash,
+    events: &'a [SignedEvent],
+}
+
+impl History for Events<'_> {
+    fn event(&self, index: u64) -> Option<Recorded> {
+        let event = self.events.get(usize::try_from(index.checked_sub(1)?).unwrap())?;
+        let event = event.clone().open(&self.genesis).unwrap();
+        Some(Recorded { index, recorded_at: UnixMs(START_MS), event })
+    }
+
+    fn leaf(&self, _: u64) -> Option<LeafHash> {
+        None
+    }
+}
+
 /// As after a crash in the middle: signed again, what is in the log is the same events.
 #[test]
 fn an_import_that_was_cut_short_can_be_completed() {
@@ -224,7 +256,9 @@ fn an_import_that_was_cut_short_can_be_completed() {
         world.state = accepted(&world, &events[..cut]);
         let genesis = world.state.genesis;
         let mut again = signed(&plan, &world);
-        let is_new = |event: &SignedEvent| world.index_of(&event.frame.hash(&genesis)).is_none();
+        let log = Events { genesis, events: &events[..cut] };
+        let is_new =
+            |event: &SignedEvent| world.state.index_of(&event.frame.hash(&genesis), &log).is_none();
         again.retain(is_new);
         assert_eq!(again, events[cut..], "{cut}");
         assert_eq!(accepted(&world, &again).gifts, whole.gifts);

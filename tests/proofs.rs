@@ -115,12 +115,12 @@ pub fn agree(world: &World) {
     for gift in world.state.gifts.iter() {
         let proof = prove(world, About::Gift(gift.id));
         let proven = check(world, &proof);
-        assert_eq!(proven.gift(), Some(gift));
+        assert_eq!(proven.gift().as_ref(), Some(&gift));
         assert!(proven.failures.is_empty(), "{:?}", proven.failures);
         let as_of = AsOf::last_entry(&world.state);
-        let whole = Verdict::of(&world.state, gift, as_of);
-        assert_eq!(Verdict::of(&proven.state, gift, as_of), whole);
-        assert_eq!(Verdict::journey(&proven.state, gift), Verdict::journey(&world.state, gift));
+        let whole = Verdict::of(&world.state, &gift, as_of);
+        assert_eq!(Verdict::of(&proven.state, &gift, as_of), whole);
+        assert_eq!(Verdict::journey(&proven.state, &gift), Verdict::journey(&world.state, &gift));
     }
 }
 
@@ -166,7 +166,7 @@ fn a_received_gift_is_proven_complete() {
     let proven = check(&world, &proof);
     assert_eq!(proven.level(), Level::Complete);
     assert_eq!(proven.seal.unwrap().index, world.state.size - 1);
-    let verdict = Verdict::of(&proven.state, proven.gift().unwrap(), proven.as_of);
+    let verdict = Verdict::of(&proven.state, &proven.gift().unwrap(), proven.as_of);
     assert_eq!(verdict.headline, Headline::ReceivedInFull);
     // Entry 0; donation, dispatch, receipt; three parties; the seal.
     assert_eq!(proof.entries.len(), 8);
@@ -182,7 +182,7 @@ fn what_came_after_the_seal_is_included_only() {
     let proven = check(&world, &prove(&world, About::Gift(gift)));
     assert_eq!(proven.level(), Level::Complete);
     assert_eq!(proven.after_seal, [world.state.size - 1]);
-    let verdict = Verdict::of(&proven.state, proven.gift().unwrap(), proven.as_of);
+    let verdict = Verdict::of(&proven.state, &proven.gift().unwrap(), proven.as_of);
     assert_eq!(verdict.headline, Headline::ReceivedWithDifferences);
 }
 

@@ -183,9 +183,9 @@ type Answers = Vec<Result<String, String>>;
 /// Everything that people are told of a state; its maps have no order.
 fn told(state: &State) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for (hash, gift) in &state.gifts {
-        let verdict = Verdict::of(state, gift, AsOf::last_entry(state));
-        lines.push(format!("{hash} {verdict:?} {:?}", Verdict::journey(state, gift)));
+    for gift in state.gifts.iter() {
+        let verdict = Verdict::of(state, &gift, AsOf::last_entry(state));
+        lines.push(format!("{} {verdict:?} {:?}", gift.id, Verdict::journey(state, &gift)));
     }
     lines.extend(state.parties.iter().map(|party| format!("{party:?}")));
     lines.sort_unstable();

@@ -43,14 +43,14 @@ fn the_entry_on_the_first_screen_is_what_the_code_makes() {
     assert_eq!(hex, hex::encode(entry));
 
     let state = &log.world.state;
-    let (gift, _) = state.gifts.iter().next().unwrap();
+    let gift = state.gifts.iter().next().unwrap().id;
     let event = log.world.log.entries.last().unwrap().event.clone();
     for value in [
         leaf_hash(entry).to_string(),
         event.open(&state.genesis).unwrap().hash.to_string(),
         state.genesis.to_string(),
         log.root().to_string(),
-        GiftId::from(gift).to_string(),
+        GiftId::from(&gift).to_string(),
     ] {
         assert!(spec.contains(&format!("| `{value}` |")), "{value}");
     }

@@ -118,7 +118,8 @@ impl Stage {
     /// A correction of the received gift's donation.
     fn corrected(&self, change: impl FnOnce(&mut Donation)) -> Draft {
         let target_index = self.world.index_of(&self.received).unwrap();
-        let mut donation = self.world.state.gifts.get(&self.received).unwrap().donation.clone();
+        let mut donation =
+            Donation::clone(&self.world.state.gifts.get(&self.received).unwrap().donation);
         change(&mut donation);
         let statement = Correction {
             target_index,

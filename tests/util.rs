@@ -13,7 +13,7 @@ use giftproof::model::event::*;
 use giftproof::model::hash::{EventHash, LeafHash};
 use giftproof::model::ident::{Handle, KeyBytes, ShipmentId};
 use giftproof::model::key::SecretKey;
-use giftproof::model::state::{History, Recorded, State};
+use giftproof::model::state::{History, Kept, MemoryShelf, Recorded, State};
 use giftproof::model::text::Text;
 use giftproof::model::violation::Violation;
 
@@ -125,6 +125,9 @@ impl History for Log {
 #[derive(Clone)]
 pub struct World {
     pub state: State,
+    /// The same with no more than one gift and one shipment in memory; none where a test changes
+    /// the state by hand.
+    pub cold: Option<State>,
     pub log: Log,
     pub now: UnixMs,
     /// Shared by clones: no two drafts are equal.
@@ -181,7 +184,10 @@ impl World {
         let leaf = entry.leaf();
         let state = State::begin(&recorded, leaf).unwrap();
         let log = Log { entries: vec![entry], genesis: Some(leaf) };
-        Self { state, log, now: UnixMs(START_MS + 60_000), nonce: Arc::default() }
+        let mut cold = state.clone();
+        cold.gifts = Kept::over(MemoryShelf::default(), 0);
+        cold.shipments = Kept::over(MemoryShelf::default(), 0);
+        Self { state, cold: Some(cold), log, now: UnixMs(START_MS + 60_000), nonce: Arc::default() }
     }
 
     /// With everybody enrolled and vouched for.
@@ -252,7 +258,23 @@ impl World {
             links: self.state.links(&subjects)?,
         };
         let entry = Entry { header, event: signed };
-        self.state.apply(&recorded, &self.log)?;
+        let applied = self.state.apply(&recorded, &self.log);
+        // A test that takes entries in by another way goes on without it.
+        self.cold = self.cold.take().filter(|cold| cold.size == self.state.size);
+        if let Some(cold) = &mut self.cold {
+            assert_eq!(cold.subjects(&recorded.event, &self.log), subjects);
+            assert_eq!(cold.apply(&recorded, &self.log), applied);
+            if applied.is_ok() {
+                cold.advance(&recorded, entry.leaf(), &subjects);
+            }
+            assert!(cold.gifts.hot_len() <= 1 && cold.shipments.hot_len() <= 1);
+            assert_eq!(cold.fault(), None);
+            if self.state.gifts.len() <= 20 {
+                assert_eq!(cold.gifts, self.state.gifts);
+                assert_eq!(cold.shipments, self.state.shipments);
+            }
+        }
+        applied?;
         self.state.advance(&recorded, entry.leaf(), &subjects);
         self.log.entries.push(entry);
         Ok(hash)

@@ -230,7 +230,7 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
 
 /// The event that attests that this very list was imported, wholly or not.
 fn attested(ledger: &Ledger, plan: &Plan) -> Option<Recorded> {
-    let publications = ledger.state().publications.iter();
+    let publications = ledger.state().publications.keys();
     let mut recorded = publications.filter_map(|index| ledger.event(*index));
     recorded.find(|recorded| plan.source.is_attested_by(&recorded.event.head))
 }

@@ -290,8 +290,8 @@ fn correct_masks(stage: &mut Stage, masks: &Played) -> Result<Masks, DemoError> 
     let before = verdict(stage);
     stage.wait(1)?;
     let (target_index, mut new) = stage.with_state(|state| {
-            let gift = state.gifts.get(&gift).expect("the donation has been recorded");
-            (gift.entries[0], gift.donation.clone())
+        let gift = state.gifts.get(&gift).expect("the donation has been recorded");
+        (gift.entries[0], Donation::clone(&gift.donation))
     });
     let mut line = new.lines[0].clone();
     line.item = Text::new("KN95口罩")?;

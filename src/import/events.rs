@@ -297,12 +297,16 @@ pub enum Rehearsed {
     },
 }
 
-/// Imported events look back at nothing.
-struct NoHistory;
+/// Imported events look back at nothing but whether they came before among themselves.
+struct Rehearsal {
+    first: EntryIndex,
+    events: Vec<Recorded>,
+}
 
-impl History for NoHistory {
-    fn event(&self, _: EntryIndex) -> Option<Recorded> {
-        None
+impl History for Rehearsal {
+    fn event(&self, index: EntryIndex) -> Option<Recorded> {
+        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        self.events.get(at).cloned()
     }
 
     fn leaf(&self, _: EntryIndex) -> Option<LeafHash> {
@@ -320,16 +324,18 @@ pub fn rehearse(
     recorded_at: UnixMs,
 ) -> Result<Rehearsed, Malformed> {
     let mut copy = state.clone();
+    let mut past = Rehearsal { first: copy.size, events: Vec::new() };
     for (at, event) in events.iter().enumerate() {
         let event = event.clone().open(&copy.genesis)?;
         let recorded = Recorded { index: copy.size, recorded_at, event };
-        let subjects = copy.subjects(&recorded.event, &NoHistory);
-        let judged = copy.links(&subjects).and_then(|_| copy.apply(&recorded, &NoHistory));
+        let subjects = copy.subjects(&recorded.event, &past);
+        let judged = copy.links(&subjects).and_then(|_| copy.apply(&recorded, &past));
         if let Err(violation) = judged {
             return Ok(Rehearsed::Refused { at, violation: Box::new(violation) });
         }
         // The copy is thrown away: what its chain would say does not matter.
         copy.advance_by_hash(recorded.index, recorded_at, copy.last_leaf, &[]);
+        past.events.push(recorded);
     }
     Ok(Rehearsed::Accepted(Box::new(copy)))
 }

@@ -23,7 +23,7 @@ pub(crate) enum AppendError {
     TooManySubjects { count: usize },
     /// Its entry would be too long.
     EntryTooLarge { len: usize },
-    /// An earlier entry, which a rule needs, could not be read.
+    /// An earlier entry, or a gift, which a rule needs, could not be read.
     Log(LedgerError),
 }
 
@@ -33,9 +33,7 @@ impl Ledger {
         let recorded_at = now.max(self.state.recorded_at);
         let recorded = Recorded { index: self.state.size, recorded_at, event };
         let subjects = self.state.subjects(&recorded.event, &self.log);
-        if let Some(fault) = self.log.take_fault() {
-            return Err(AppendError::Log(fault));
-        }
+        self.check_faults()?;
         let links = self.state.links(&subjects);
         let links = links.map_err(|_| AppendError::TooManySubjects { count: subjects.len() })?;
         let header =
@@ -44,13 +42,19 @@ impl Ledger {
         if bytes.len() > ENTRY_LEN_MAX {
             return Err(AppendError::EntryTooLarge { len: bytes.len() });
         }
-        self.state.apply(&recorded, &self.log).map_err(|violation| {
-            // A rule that could not look back has seen less than there is.
-            self.log.take_fault().map_or(AppendError::Violation(violation), AppendError::Log)
-        })?;
+        let applied = self.state.apply(&recorded, &self.log);
+        // A rule that could not look back, or at a gift, has seen less than there is.
+        self.check_faults()?;
+        applied.map_err(AppendError::Violation)?;
         let leaf = self.log.append(bytes);
         self.state.advance(&recorded, leaf, &subjects);
         Ok(Place { index: recorded.index, leaf })
+    }
+
+    /// A state that has missed a gift once is not asked again: its fault stays.
+    fn check_faults(&self) -> Result<(), AppendError> {
+        let of_state = || self.state.fault().map(LedgerError::from);
+        self.log.take_fault().or_else(of_state).map_or(Ok(()), |fault| Err(AppendError::Log(fault)))
     }
 
     /// What a seal must say if it is the next entry.

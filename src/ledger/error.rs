@@ -10,6 +10,7 @@ use crate::model::encoding::Malformed;
 use crate::model::ident::{EntryIndex, KeyBytes};
 use crate::model::merkle::RangeError;
 use crate::model::policy::PolicyError;
+use crate::model::state::ShelfError;
 use crate::model::trust::TrustError;
 use crate::model::violation::Violation;
 use crate::store::{CommitError, CreateError, ObjectName, OpenError, StoreError};
@@ -96,6 +97,9 @@ pub enum LedgerError {
     /// `ledger/trust`: the ledger's name and key do not make a trust file.
     #[error("no trust file can be made: {0}")]
     Trust(#[from] TrustError),
+    /// `ledger/index`: what the index keeps of gifts and shipments cannot be had, or is damaged.
+    #[error("the index is damaged, or cannot be read or written: {0}")]
+    Shelf(#[from] ShelfError),
     /// `ledger/io`: a file beside the log could not be read or written.
     #[error("{doing}: {source}")]
     Io { doing: &'static str, source: io::Error },
@@ -134,6 +138,7 @@ impl LedgerError {
             Self::Origin => "ledger/origin",
             Self::Proof(error) => error.code(),
             Self::Trust(_) => "ledger/trust",
+            Self::Shelf(_) => "ledger/index",
             Self::Io { .. } => "ledger/io",
             Self::NeedsOperatorKey { .. } => "export/needs-operator-key",
             Self::Export(error) => error.code(),

@@ -1,71 +1,324 @@
-//! The derived index: the state that follows from the entries, in one file, to spare replaying
-//! them. It may be deleted at any time.
+//! The derived index: the state that follows from the entries, to spare replaying them. It may be
+//! deleted at any time.
 //!
 //! ```text
-//! index/state = "giftproof-index/v3\n" || state || SHA-256 of all before
+//! index/state      = "giftproof-index/v3\n" || extent || state || places || hash     the base
+//! index/changes    = part*                                                 what came after
+//! part             = length of changes u64 || extent || changes || hash
+//! index/values-<n>   gifts and shipments, see `values`; an extent says how much of which
 //! ```
 //!
-//! The state is as [`State::write`] writes it. A file that is absent, of another
-//! version, damaged, or not of this log is as good as none. It is not synced: a power cut leaves at
-//! worst one with a wrong hash.
+//! All is in the encoding of [`crate::model::derived`]. The hash of the base is SHA-256 of all
+//! before; that of a part is SHA-256(hash of what it follows || what is between length and hash):
+//! parts of another base, or after one that is torn, are none. To save costs what has changed since
+//! the last time: a part is appended, until the parts outgrow the base; then a new base is written,
+//! and values are moved together if most of them are of no use any more.
+//!
+//! Whatever is absent, of another version, damaged, or not of this log is as good as none, and so
+//! is all that follows it: the log knows everything. So parts are not synced. Values are, before
+//! something names them, since they are not read when a ledger is opened; and a base is, before it
+//! takes the old one's place: a power cut must not cost the replay of a large log.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::state::{Kept, State};
+use crate::model::derived;
+use crate::model::hash::LeafHash;
+use crate::model::state::{Changes, HOT_MAX, Keep, Kept, LABEL_LEN, Label, ShelfPlace, State};
 
 use super::Log;
 use super::error::{LedgerError, io};
-use super::published::replace;
+use super::values::{Extent, Values};
 
 const MAGIC: &[u8] = b"giftproof-index/v3\n";
-const HASH_LEN: usize = 32;
+const HASH_LEN: u64 = 32;
 
-/// The file of the index in a ledger folder.
-pub(super) fn path(folder: &Path) -> PathBuf {
-    folder.join("index").join("state")
+/// The parts may have half as many bytes as the base, and at least so many.
+const PARTS_LEN_MIN: u64 = 1 << 20;
+
+type Hash = [u8; HASH_LEN as usize];
+
+/// The index of a ledger folder.
+#[derive(Debug)]
+pub(super) struct Index {
+    folder: PathBuf,
+    values: Values,
+    /// What the next part would follow; none if only a new base can be written.
+    written: Option<Written>,
+    /// The size of the state that is written; 0 if there is none.
+    pub(super) size: u64,
 }
 
-/// Reads the state, if the file fits the log.
-pub(super) fn load(folder: &Path, log: &Log) -> Option<State> {
-    let state = decode(&fs::read(path(folder)).ok()?)?;
-    let last = state.size.checked_sub(1)?;
-    let fits = log.leaf(last).ok()? == state.last_leaf && log.leaf(0).ok()? == state.genesis;
-    fits.then_some(state)
+/// A base and its parts.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    base_len: u64,
+    parts_len: u64,
+    /// The hash of the last of them.
+    hash: Hash,
 }
 
-/// Whether there is a file that is not what was written.
-pub(super) fn is_damaged(folder: &Path) -> bool {
-    fs::read(path(folder)).is_ok_and(|bytes| decode(&bytes).is_none())
+impl Index {
+    /// An index of nothing, in place of what is there.
+    pub(super) fn begin(folder: &Path) -> io::Result<Self> {
+        let folder = folder.join("index");
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir_all(&folder)?,
+        }
+        let values = Values::create(&folder, 0)?;
+        Ok(Self { folder, values, written: None, size: 0 })
+    }
+
+    /// The index, and the state that it holds, as far as it fits the log; none without a base.
+    pub(super) fn load(folder: &Path, log: &Log) -> Option<(Self, State)> {
+        let folder = folder.join("index");
+        let base = File::open(folder.join("state")).and_then(|file| read_base(&file, &folder)).ok();
+        let (mut state, mut written, values) = base.filter(|(state, ..)| is_of(log, state))?;
+        let fits = |changes: &Changes| has(log, changes.size, changes.last_leaf);
+        take_in_parts(&folder, &mut state, &mut written, &values, fits);
+        // From now on the state remembers what changes.
+        state.take_changes().ok()?;
+        values.remove_others(&folder);
+        let size = state.size;
+        Some((Self { folder, values, written: Some(written), size }, state))
+    }
+
+    /// Whether something in it is not what was written.
+    pub(super) fn is_damaged(folder: &Path) -> bool {
+        let folder = folder.join("index");
+        let Ok(base) = File::open(folder.join("state")) else { return false };
+        let Ok((mut state, mut written, values)) = read_base(&base, &folder) else { return true };
+        take_in_parts(&folder, &mut state, &mut written, &values, |_| true);
+        let parts = fs::metadata(folder.join("changes")).map_or(0, |about| about.len());
+        parts != written.parts_len
+            || state.gifts.records().any(|record| record.is_err())
+            || state.shipments.records().any(|record| record.is_err())
+    }
+
+    /// Lets the gifts and shipments of a state that has none yet lie in the index.
+    pub(super) fn shelve(&self, state: &mut State) {
+        state.gifts = Kept::over(self.values.clone(), HOT_MAX);
+        state.shipments = Kept::over(self.values.clone(), HOT_MAX);
+    }
+
+    /// Writes what has changed in the state since it was loaded or saved; all of it, if that is not
+    /// written yet, or it is time for a new base.
+    ///
+    /// # Errors
+    /// `ledger/io`; the old index, or a part of it, is then there, and the next time all is
+    /// written.
+    pub(super) fn save(&mut self, state: &mut State) -> Result<(), LedgerError> {
+        let written = self.written.take();
+        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
+        let written = match written.filter(|written| !full(written)) {
+            Some(written) => self.append(written, state),
+            None => self.rewrite(state),
+        };
+        self.written = Some(written.map_err(io("writing the index"))?);
+        self.size = state.size;
+        Ok(())
+    }
+
+    /// Appends a part.
+    fn append(&self, written: Written, state: &mut State) -> io::Result<Written> {
+        let changes = state.take_changes()?;
+        self.values.sync()?;
+        let changes = derived::encode(&(self.values.extent(), changes));
+        let hash = part_hash(&written.hash, &changes);
+        let len = (changes.len() as u64).to_be_bytes();
+        let path = self.folder.join("changes");
+        let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
+        // What is there beyond the parts that were read is torn, or follows another base. A crash
+        // on any of these lines leaves the parts before, and at most one that is torn.
+        file.set_len(written.parts_len)?;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(&[&len, &changes[..], &hash].concat())?;
+        let part_len = len.len() as u64 + changes.len() as u64 + HASH_LEN;
+        Ok(Written { parts_len: written.parts_len + part_len, hash, ..written })
+    }
+
+    /// Writes a new base, without building it in memory.
+    fn rewrite(&mut self, state: &mut State) -> io::Result<Written> {
+        if self.values.is_mostly_garbage() {
+            self.move_values(state)?;
+        }
+        // After this, all that is hot has a place.
+        state.take_changes()?;
+        self.values.sync()?;
+        let partial = self.folder.join("state.partial");
+        let mut writer = BufWriter::with_capacity(1 << 20, Hashing::new(File::create(&partial)?));
+        writer.write_all(MAGIC)?;
+        derived::write(&self.values.extent(), &mut writer)?;
+        derived::write(state, &mut writer)?;
+        write_places(&state.gifts, &mut writer)?;
+        write_places(&state.shipments, &mut writer)?;
+        let Hashing { inner: mut file, hash } = writer.into_inner()?;
+        let hash: Hash = hash.finalize().into();
+        file.write_all(&hash)?;
+        file.sync_all()?;
+        let base_len = file.stream_position()?;
+        // A crash before this line leaves the old base with its parts and values, after it the new
+        // one: the parts of the old do not follow it, and it names other values.
+        fs::rename(&partial, self.folder.join("state"))?;
+        self.values.remove_others(&self.folder);
+        match fs::remove_file(self.folder.join("changes")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(Written { base_len, parts_len: 0, hash }),
+        }
+    }
+
+    /// Copies what is of use to the next file of values.
+    fn move_values(&mut self, state: &mut State) -> io::Result<()> {
+        let values = Values::create(&self.folder, self.values.extent().number + 1)?;
+        let gifts = moved(&state.gifts, &values)?;
+        let shipments = moved(&state.shipments, &values)?;
+        (state.gifts, state.shipments, self.values) = (gifts, shipments, values);
+        Ok(())
+    }
 }
 
-/// Writes the state.
-///
-/// # Errors
-/// `ledger/io`; the old index, or none, is then there.
-pub(super) fn save(folder: &Path, state: &State) -> Result<(), LedgerError> {
-    let path = path(folder);
-    fs::create_dir_all(folder.join("index")).map_err(io("making the folder of the index"))?;
-    replace(&path, &encode(state)?).map_err(io("writing the index"))
+fn moved<V: Keep>(from: &Kept<V>, values: &Values) -> io::Result<Kept<V>> {
+    let mut kept = Kept::over(values.clone(), HOT_MAX);
+    for record in from.records() {
+        let (label, bytes) = record?;
+        kept.restore(label, &bytes)?;
+    }
+    Ok(kept)
 }
 
-fn encode(state: &State) -> Result<Vec<u8>, LedgerError> {
-    let mut bytes = MAGIC.to_vec();
-    state.write(&mut bytes).map_err(io("writing the index"))?;
-    let hash = Sha256::digest(&bytes);
-    bytes.extend_from_slice(&hash);
+fn write_places<V: Keep>(kept: &Kept<V>, into: &mut impl Write) -> io::Result<()> {
+    into.write_all(&(kept.len() as u64).to_be_bytes())?;
+    for (label, place) in kept.places() {
+        let place = place.expect("all that has changed was put on the shelf");
+        into.write_all(&label)?;
+        into.write_all(&place.number().to_be_bytes())?;
+    }
+    Ok(())
+}
+
+fn read_places<V: Keep>(from: &mut impl Read, values: &Values) -> io::Result<Kept<V>> {
+    let count = u64::from_be_bytes(array(from)?);
+    let mut places = Vec::new();
+    for _ in 0..count {
+        let label: Label = array::<LABEL_LEN>(from)?;
+        places.push((label, ShelfPlace::new(u64::from_be_bytes(array(from)?))));
+    }
+    Ok(Kept::at_places(values.clone(), HOT_MAX, places))
+}
+
+/// Whether a state is of this log.
+fn is_of(log: &Log, state: &State) -> bool {
+    has(log, 1, state.genesis) && has(log, state.size, state.last_leaf)
+}
+
+/// Whether the log has so many entries, the last of them with this leaf hash.
+fn has(log: &Log, size: u64, last: LeafHash) -> bool {
+    size.checked_sub(1).is_some_and(|index| log.leaf(index).is_ok_and(|leaf| leaf == last))
+}
+
+fn read_base(file: &File, folder: &Path) -> io::Result<(State, Written, Values)> {
+    let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+    let base_len = file.metadata()?.len();
+    let len = base_len.checked_sub(MAGIC.len() as u64 + HASH_LEN).ok_or_else(damaged)?;
+    let mut reader = Hashing::new(BufReader::with_capacity(1 << 20, file));
+    if array::<{ MAGIC.len() }>(&mut reader)? != MAGIC {
+        return Err(damaged());
+    }
+    let mut content = reader.by_ref().take(len);
+    let extent = derived::read(&mut content, len)?;
+    let values = Values::open(folder, extent)?.ok_or_else(damaged)?;
+    let mut state: State = derived::read(&mut content, len)?;
+    state.gifts = read_places(&mut content, &values)?;
+    state.shipments = read_places(&mut content, &values)?;
+    if content.limit() != 0 {
+        return Err(damaged());
+    }
+    let Hashing { mut inner, hash } = reader;
+    let hash: Hash = hash.finalize().into();
+    match array::<{ HASH_LEN as usize }>(&mut inner)? == hash {
+        true => {
+            values.know(extent);
+            Ok((state, Written { base_len, parts_len: 0, hash }, values))
+        }
+        false => Err(damaged()),
+    }
+}
+
+/// Takes in the parts up to the first that is torn, damaged, of another base, or does not fit.
+fn take_in_parts(
+    folder: &Path,
+    state: &mut State,
+    written: &mut Written,
+    values: &Values,
+    fits: impl Fn(&Changes) -> bool,
+) {
+    let Ok(mut parts) = File::open(folder.join("changes")) else { return };
+    while let Some(((extent, changes), hash, len)) = read_part(&mut parts, written)
+        && extent.len <= values.extent().len
+        && fits(&changes)
+    {
+        state.take_in(changes);
+        values.know(extent);
+        written.hash = hash;
+        written.parts_len += len;
+    }
+}
+
+/// The next part, its hash, and how many bytes it takes.
+fn read_part(from: &mut File, after: &Written) -> Option<((Extent, Changes), Hash, u64)> {
+    let len = u64::from_be_bytes(array(from).ok()?);
+    let mut changes = Vec::new();
+    // What is stated is not believed: no more is allocated than there is.
+    Read::take(&mut *from, len).read_to_end(&mut changes).ok()?;
+    let hash = part_hash(&after.hash, &changes);
+    if changes.len() as u64 != len || array(from).ok()? != hash {
+        return None;
+    }
+    Some((derived::decode(&changes)?, hash, 8 + len + HASH_LEN))
+}
+
+fn part_hash(after: &Hash, changes: &[u8]) -> Hash {
+    Sha256::new().chain_update(after).chain_update(changes).finalize().into()
+}
+
+fn array<const LEN: usize>(from: &mut impl Read) -> io::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    from.read_exact(&mut bytes)?;
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Option<State> {
-    let (content, hash) = bytes.split_at_checked(bytes.len().checked_sub(HASH_LEN)?)?;
-    if Sha256::digest(content)[..] != *hash {
-        return None;
+/// Hashes what passes through.
+struct Hashing<T> {
+    inner: T,
+    hash: Sha256,
+}
+
+impl<T> Hashing<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hash: Sha256::new() }
     }
-    let mut body = content.strip_prefix(MAGIC)?;
-    let len = body.len() as u64;
-    let state = State::read(&mut body, len, Kept::default(), Kept::default()).ok()?;
-    body.is_empty().then_some(state)
+}
+
+impl<T: Read> Read for Hashing<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..len]);
+        Ok(len)
+    }
+}
+
+impl<T: Write> Write for Hashing<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }

@@ -5,7 +5,7 @@
 //! checkpoint                               the newest checkpoint, as others see it
 //! witnesses, cosigned/                     the policy and the cosignatures, see [`Witnessed`]
 //! giftproof.trust                          the trust file as of the ledger's creation
-//! index/state                              the derived index, deletable
+//! index/                                   the derived index, deletable, see `index`
 //! ```
 //!
 //! - [`Log`]: entries, tree and checkpoint, checked against one another.
@@ -25,6 +25,7 @@ mod log;
 mod prove;
 mod published;
 mod restored;
+mod values;
 mod witnessed;
 
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ use crate::model::trust::TrustFile;
 use crate::model::violation::{Code, Violation};
 use crate::store::{Commit, LocalStore, Store};
 
+use index::Index;
+
 pub(crate) use append::AppendError;
 pub use carried::{BESIDE, Beside, CarryError, carry};
 pub use error::LedgerError;
@@ -56,6 +59,9 @@ pub use witnessed::{POLICY_FILE, Trouble, Witnessed};
 /// The file of the ledger folder with the trust file.
 pub const TRUST_FILE: &str = "giftproof.trust";
 
+/// The index is written after so many entries: opening replays no more, if it is there.
+const INDEX_EVERY: u64 = 65_536;
+
 /// A catch-up of so many entries is worth an index of its own.
 const CATCH_UP_WORTH_SAVING: u64 = 4096;
 
@@ -66,8 +72,8 @@ pub struct Ledger {
     folder: Option<PathBuf>,
     log: Log,
     state: State,
-    /// The size of which the index file is; 0 if there is none.
-    indexed: u64,
+    /// None if there is no folder for it.
+    index: Option<Index>,
 }
 
 impl Ledger {
@@ -121,8 +127,10 @@ impl Ledger {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, witnessed)?;
-        let known = folder.and_then(|folder| index::load(folder, &log));
-        Self::of_log(log, known, folder, progress)
+        let (index, known) = folder.and_then(|folder| Index::load(folder, &log)).unzip();
+        // Derived: without a place for it, all is in memory, and each opening replays.
+        let index = index.or_else(|| Index::begin(folder?).ok());
+        Self::of_log(log, index, known, folder, progress)
     }
 
     /// Builds the index of a ledger folder anew from its entries. `progress` is told the entries
@@ -136,14 +144,14 @@ impl Ledger {
 
     fn of_log(
         log: Log,
+        mut index: Option<Index>,
         known: Option<State>,
         folder: Option<&Path>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LedgerError> {
-        let indexed = known.as_ref().map_or(0, |state| state.size);
-        let state = replay(known, &log, progress)?;
+        let state = replay(known, &log, &mut index, progress)?;
         let folder = folder.map(Path::to_path_buf);
-        let mut ledger = Self { folder, log, state, indexed };
+        let mut ledger = Self { folder, log, state, index };
         ledger.check_head()?;
         if let Some(folder) = &ledger.folder
             && let Some(Ok(published)) = published::read(&folder.join(CHECKPOINT_FILE))?
@@ -293,16 +301,12 @@ impl Ledger {
     /// # Errors
     /// `ledger/io`.
     pub fn save_index(&mut self) -> Result<(), LedgerError> {
-        if let Some(folder) = &self.folder {
-            index::save(folder, &self.state)?;
-        }
-        self.indexed = self.state.size;
-        Ok(())
+        self.index.as_mut().map_or(Ok(()), |index| index.save(&mut self.state))
     }
 
-    /// How many entries the index does not know.
+    /// How many entries the index does not know; 0 if there is no place for it.
     pub(crate) fn unindexed(&self) -> u64 {
-        self.state.size - self.indexed
+        self.index.as_ref().map_or(0, |index| self.state.size - index.size)
     }
 }
 
@@ -320,34 +324,46 @@ impl History for Ledger {
 fn replay(
     known: Option<State>,
     log: &Log,
+    index: &mut Option<Index>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<State, LedgerError> {
     let rules = |index| move |violation| LedgerError::Rules { index, violation };
     let mut state = match known {
         Some(state) => state,
-        None => State::begin(&log.recorded(0)?, log.leaf(0)?).map_err(rules(0))?,
+        None => {
+            let mut state = State::begin(&log.recorded(0)?, log.leaf(0)?).map_err(rules(0))?;
+            index.iter().for_each(|index| index.shelve(&mut state));
+            state
+        }
     };
     while state.size < log.size() {
-        let index = state.size;
-        let Entry { header, event } = log.entry(index)?;
-        let malformed = |malformed| LedgerError::Entry { index, malformed };
-        if header.index != index || header.previous != state.last_leaf {
+        let at = state.size;
+        let Entry { header, event } = log.entry(at)?;
+        let malformed = |malformed| LedgerError::Entry { index: at, malformed };
+        if header.index != at || header.previous != state.last_leaf {
             return Err(malformed(Malformed::new(Code::ChainPrevious.as_str())));
         }
         let event = event.open(&state.genesis).map_err(malformed)?;
-        let recorded = Recorded { index, recorded_at: header.recorded_at, event };
+        let recorded = Recorded { index: at, recorded_at: header.recorded_at, event };
         let subjects = state.subjects(&recorded.event, log);
         let applied = state.apply(&recorded, log);
         if let Some(fault) = log.take_fault() {
             return Err(fault);
         }
-        applied.map_err(rules(index))?;
+        state.fault().map_or(Ok(()), Err)?;
+        applied.map_err(rules(at))?;
         let touched = match &recorded.event.statement {
             Some(_) => Subject::hashed(&subjects),
             // Only the links can tell.
             None => header.links.iter().map(|link| link.subject.into()).collect(),
         };
-        state.advance_by_hash(index, header.recorded_at, log.leaf(index)?, &touched);
+        state.advance_by_hash(at, header.recorded_at, log.leaf(at)?, &touched);
+        if let Some(index) = index
+            && state.size - index.size >= INDEX_EVERY
+        {
+            // Derived: without it, this one is left to the next, or there is none.
+            let _ = index.save(&mut state);
+        }
         progress(state.size, log.size());
     }
     Ok(state)

@@ -7,9 +7,10 @@ use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::note::{NoteVerifyError, VerifierKey};
 use crate::store::Store;
 
-use super::error::LedgerError;
+use super::error::{LedgerError, io};
+use super::index::Index;
 use super::witnessed::{Witnessed, read_policy};
-use super::{CHECKPOINT_FILE, Ledger, Log, TRUST_FILE, index, published};
+use super::{CHECKPOINT_FILE, Ledger, Log, TRUST_FILE, published};
 
 impl Ledger {
     /// A ledger whose log is in this store and which has no folder, from its entries alone.
@@ -21,7 +22,7 @@ impl Ledger {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, Arc::new(Witnessed::open(None)?))?;
-        Self::of_log(log, None, None, progress)
+        Self::of_log(log, None, None, None, progress)
     }
 
     /// As [`Self::reindex`], of a store that is open.
@@ -34,7 +35,8 @@ impl Ledger {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, Arc::new(Witnessed::open(Some(dir))?))?;
-        let mut ledger = Self::of_log(log, None, Some(dir), progress)?;
+        let index = Index::begin(dir).map_err(io("making the folder of the index"))?;
+        let mut ledger = Self::of_log(log, Some(index), None, Some(dir), progress)?;
         ledger.save_index()?;
         Ok(ledger)
     }
@@ -93,7 +95,7 @@ impl Ledger {
 
     /// Whether the index of a folder is there, and not what was written.
     pub(crate) fn is_index_damaged(dir: &Path) -> bool {
-        index::is_damaged(dir)
+        Index::is_damaged(dir)
     }
 
     /// Whether the policy of a folder is there, and cannot be read.

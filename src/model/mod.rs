@@ -2,6 +2,7 @@
 
 pub mod audited;
 mod buckets;
+mod changed;
 pub mod checkpoint;
 pub mod date;
 pub mod derived;

@@ -275,11 +275,8 @@ impl LocalStore {
             return Err(damaged(lost).into());
         }
         store.call(|database| database.undo_unfinished(&head))?;
-        *store.shown_mut() = Shown {
-            head: Some(head.bytes.to_vec()),
-            commit_number,
-            leaving: HashMap::new(),
-        };
+        *store.shown_mut() =
+            Shown { head: Some(head.bytes.to_vec()), commit_number, leaving: HashMap::new() };
         Ok(store)
     }
 

@@ -51,6 +51,7 @@ mod replay;
 mod report;
 mod saved;
 mod since;
+mod spill;
 mod tiles;
 mod trust;
 pub mod withheld;
@@ -70,6 +71,7 @@ use crate::model::entry::NO_LEAF;
 use crate::model::event::Kind;
 use crate::model::hash::{LeafHash, leaf_hash};
 use crate::model::merkle::TreeBuilder;
+use crate::model::state::ShelfError;
 use crate::model::tile::{EntryBundle, TILE_WIDTH, TileLayout};
 use crate::model::trust::TrustFile;
 use crate::model::violation::{Code, Violation};
@@ -128,6 +130,10 @@ pub enum AuditError {
         /// The file.
         file: LogFile,
     },
+    /// What is kept of gifts and shipments outside memory cannot be had; the code is that of the
+    /// shelf.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
     /// `since/other-log`: what was seen or audited before is of another log.
     #[error("what was seen before is of {seen}, not of {found}")]
     OtherLog {
@@ -145,6 +151,7 @@ impl AuditError {
             Self::Source(error) => error.code(),
             Self::Changed { .. } => "audit/changed",
             Self::ChangedSince { .. } => "audit/changed-since",
+            Self::Shelf(error) => error.code(),
             Self::OtherLog { .. } => "since/other-log",
         }
     }
@@ -153,7 +160,9 @@ impl AuditError {
 /// Audits a log. The steps are those of the module.
 ///
 /// In memory are 32 bytes an entry, the state that follows from the entries, and for each thread
-/// about 30 MB of what is being read: ten times as much if entries are as large as can be.
+/// about 30 MB of what is being read: ten times as much if entries are as large as can be. Of gifts
+/// and shipments, those that were touched last are in memory, and of the others 50 bytes each; what
+/// they say goes to a temporary file once it is more than a few megabytes.
 ///
 /// # Errors
 /// [`AuditError`] if the audit could not be run. What is wrong with the log is in the report.
@@ -262,7 +271,7 @@ fn replay(
         }
         Ok(())
     })?;
-    let found = replay.finish(report);
+    let found = replay.finish(report)?;
     if report.entries < checkpoint.size {
         report.failures.append(tiles.break_off());
         return Ok(());

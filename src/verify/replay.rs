@@ -10,6 +10,7 @@ use super::past::Past;
 use super::prepare::{Content, PreparedEntry, linked};
 use super::report::{Failure, Report, Spot};
 use super::saved::Found;
+use super::spill::Spill;
 use crate::bundle::LogFile;
 use crate::model::date::UnixMs;
 use crate::model::encoding::Malformed;
@@ -17,7 +18,7 @@ use crate::model::entry::{Header, Link, NO_LEAF, OpenEvent};
 use crate::model::event::{Kind, Statement};
 use crate::model::hash::{LeafHash, SubjectHash};
 use crate::model::ident::EntryIndex;
-use crate::model::state::{Gift, State};
+use crate::model::state::{Gift, HOT_MAX, Kept, State};
 use crate::model::subject::{HashedSubject, Subject};
 use crate::model::violation::{Code, Violation};
 
@@ -53,7 +54,8 @@ impl<'a> Replay<'a> {
             }
         };
         self.past.push(entry.leaf);
-        self.past.take_fault().map_or(Ok(flow), Err)
+        let of_state = || Some(self.state.as_ref()?.fault()?.into());
+        self.past.take_fault().or_else(of_state).map_or(Ok(flow), Err)
     }
 
     /// The replay ends here because of what is wrong with a file.
@@ -62,9 +64,13 @@ impl<'a> Replay<'a> {
     }
 
     /// Puts everything that was found into the report, and gives it for the next audit.
-    pub(super) fn finish(mut self, report: &mut Report) -> Found {
+    ///
+    /// # Errors
+    /// [`AuditError::Shelf`].
+    pub(super) fn finish(mut self, report: &mut Report) -> Result<Found, AuditError> {
         if let Some(state) = &mut self.state {
             mark_failed(state, &self.found.failed_subjects);
+            state.fault().map_or(Ok(()), Err)?;
         }
         report.entries = self.size();
         report.genesis = self.past.genesis();
@@ -74,7 +80,7 @@ impl<'a> Replay<'a> {
         report.not_understood = self.found.not_understood.clone();
         report.unjudged = self.found.unjudged.clone();
         report.state = self.state;
-        self.found
+        Ok(self.found)
     }
 
     fn begin(&mut self, entry: &PreparedEntry) -> ControlFlow<()> {
@@ -218,7 +224,10 @@ fn genesis_state(entry: &PreparedEntry) -> Result<Option<State>, Violation> {
     let link = |subject: &HashedSubject| Link { subject: subject.hash, number: 1, previous: None };
     let links: Vec<Link> = touched.iter().map(link).collect();
     check_links(&links, &header.links)?;
-    State::begin(recorded, entry.leaf).map(Some)
+    let mut state = State::begin(recorded, entry.leaf)?;
+    state.gifts = Kept::over(Spill::default(), HOT_MAX);
+    state.shipments = Kept::over(Spill::default(), HOT_MAX);
+    Ok(Some(state))
 }
 
 fn entry_malformed(malformed: Malformed) -> Violation {

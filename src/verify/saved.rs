@@ -20,6 +20,7 @@ use thiserror::Error;
 use super::AuditError;
 use super::past::{OldTree, Past};
 use super::report::{Failure, LISTED_MAX, Listed, Report, Spot};
+use super::spill::Spill;
 use crate::bundle::LogSource;
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::model::derived;
@@ -27,7 +28,7 @@ use crate::model::event::Kind;
 use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
-use crate::model::state::{History, Kept, Recorded, State};
+use crate::model::state::{HOT_MAX, History, Kept, Recorded, State};
 use crate::model::tile::TileLayout;
 use crate::model::version::newer;
 use crate::model::violation::{Code, Violation};
@@ -187,7 +188,9 @@ impl AuditState {
         let read = |mut content: &[u8]| {
             let len = content.len() as u64;
             let body = derived::read(&mut content, len).ok()?;
-            let state = State::read(&mut content, len, Kept::default(), Kept::default()).ok()?;
+            let (gifts, shipments) =
+                (Kept::over(Spill::default(), HOT_MAX), Kept::over(Spill::default(), HOT_MAX));
+            let state = State::read(&mut content, len, gifts, shipments).ok()?;
             Self::restore(body, state).filter(|_| content.is_empty())
         };
         content.get(CONTEXT.len()..).and_then(read).ok_or(AuditStateError::Malformed)

@@ -161,7 +161,7 @@ fn a_proof_that_hides_an_entry_is_held_against_a_log() {
     use crate::proofs::{prove, seal, trust};
 
     let mut world = story();
-    let gift = *world.state.gifts.keys().next().unwrap();
+    let gift = world.state.gifts.iter().next().unwrap().id;
     let honest = {
         let mut world = story();
         seal(&mut world);

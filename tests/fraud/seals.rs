@@ -607,7 +607,7 @@ fn an_audit_tells_what_became_of_a_lodged_event() {
 #[test]
 fn a_withheld_dispute_is_proven_with_the_gifts_journey() {
     let mut world = story();
-    let gift = *world.state.gifts.keys().next().unwrap();
+    let gift = world.state.gifts.iter().next().unwrap().id;
     let arrived = vec![arrival(goods(gift, 1, Some("hospital-a")), [60, 0, 0, 0, 0])];
     let arrived = receipt(shipment("red-cross", "S-1"), true, arrived);
     world.accept(world.draft(arrived, &[(Capacity::Taker, "hospital-a")]));

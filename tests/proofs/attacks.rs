@@ -173,7 +173,10 @@ fn strangers_lengthen_a_proof_but_change_nothing() {
     assert_eq!(proof.entries.len(), 8 + 20);
     let proven = check(&world, &proof);
     let as_of = AsOf::last_entry(&world.state);
-    assert_eq!(Verdict::of(&proven.state, proven.gift().unwrap(), as_of).headline, before.headline);
+    assert_eq!(
+        Verdict::of(&proven.state, &proven.gift().unwrap(), as_of).headline,
+        before.headline
+    );
 }
 
 /// Claim 3: a seal from before the gift says of its own time only.
@@ -232,7 +235,7 @@ fn what_lifts_a_recall_after_the_seal_is_named() {
     assert!(recalled(&world.state, &world.state.gifts.get(&gift).unwrap()));
     let proven = check(&world, &proof);
     assert_eq!(proven.level(), Level::Complete);
-    assert!(!recalled(&proven.state, proven.gift().unwrap()));
+    assert!(!recalled(&proven.state, &proven.gift().unwrap()));
     assert_eq!(proven.after_seal, [lifting]);
 }
 

@@ -57,12 +57,12 @@ fn found(bytes: &[u8], trust: &TrustFile) -> Value {
     };
     let mut found = json!({ "expect": expect, "level": proven.level().word() });
     if let Some(gift) = proven.gift() {
-        let verdict = Verdict::of(&proven.state, gift, proven.as_of);
+        let verdict = Verdict::of(&proven.state, &gift, proven.as_of);
         let flags: Vec<&str> = verdict.flags.iter().map(|flag| flag.word()).collect();
         found["headline"] = json!(verdict.headline.word());
         found["where"] = json!(places_in(&proven.state, gift.id));
         found["flags"] = json!(flags);
-        found["journey"] = json!(Verdict::journey(&proven.state, gift));
+        found["journey"] = json!(Verdict::journey(&proven.state, &gift));
     }
     found["as_of"] = json!(proven.as_of.day.to_string());
     let mut add = |name: &str, value: Value| {

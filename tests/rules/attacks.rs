@@ -149,7 +149,7 @@ fn an_early_receipt_cannot_block_corrections() {
     draft.statement = receipt(shipment("red-cross", "S"), false, arrived).into();
     assert_eq!(world.refuse(draft), "line/unknown");
     world.accept(sending(&world, route, Purpose::Issue, (gift, A, 10)));
-    let mut donation = world.state.gifts.get(&gift).unwrap().donation.clone();
+    let mut donation = Donation::clone(&world.state.gifts.get(&gift).unwrap().donation);
     donation.purpose = text("relief");
     let before = world.state.gifts.get(&gift).unwrap().clone();
     world.accept(correcting(&world, gift, Some(donation.into()), BY_RED_CROSS));

@@ -46,7 +46,7 @@ fn thirty_six_thousand_masks() {
 fn a_lowered_donation_names_who_lowered_it() {
     let mut world = World::new();
     let gift = give(&mut world, "red-cross", 36_000, &[("hospital-a", 30_000)]);
-    let mut lower = world.state.gifts.get(&gift).unwrap().donation.clone();
+    let mut lower = Donation::clone(&world.state.gifts.get(&gift).unwrap().donation);
     let shares = [("hospital-a", 30_000)];
     lower.lines = List::new(vec![line(1, "mask", 32_000, "pcs", &shares)]).unwrap();
     world.accept(correcting(&world, gift, Some(lower.into()), BY_RED_CROSS));
@@ -57,7 +57,7 @@ fn a_lowered_donation_names_who_lowered_it() {
     // What has been sent on cannot be lowered away.
     let route = ("red-cross", "S", "hospital-a");
     world.accept(sending(&world, route, Purpose::Issue, (gift, A, 30_000)));
-    let mut lower = world.state.gifts.get(&gift).unwrap().donation.clone();
+    let mut lower = Donation::clone(&world.state.gifts.get(&gift).unwrap().donation);
     lower.lines =
         List::new(vec![line(1, "mask", 29_999, "pcs", &[("hospital-a", 29_999)])]).unwrap();
     let draft = correcting(&world, gift, Some(lower.into()), BY_RED_CROSS);
@@ -292,7 +292,7 @@ fn corrected_words_stand_on_the_weaker_signature() {
 fn corrections_of_corrections_and_of_what_is_not_there() {
     let mut world = World::new();
     let gift = give(&mut world, "red-cross", 10, &[("hospital-a", 5), ("hospital-b", 5)]);
-    let mut donation = world.state.gifts.get(&gift).unwrap().donation.clone();
+    let mut donation = Donation::clone(&world.state.gifts.get(&gift).unwrap().donation);
     donation.purpose = text("relief");
     let correction = correcting(&world, gift, Some(donation.clone().into()), BY_RED_CROSS);
     let correction = world.accept(correction);

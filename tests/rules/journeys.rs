@@ -160,8 +160,8 @@ fn a_change_of_recipient_says_what_it_rests_on() {
     let number = text("");
     paper.documents = vec![Document { kind: DocumentKind::Consent, number, sha256: Some(sha256) }];
     world.accept(paper);
-    let rests_on =
-        world.state.gifts.get(&gift).unwrap().redirected.iter().map(|(_, consent)| *consent);
+    let known = world.state.gifts.get(&gift).unwrap();
+    let rests_on = known.redirected.iter().map(|(_, consent)| *consent);
     let expected = [Consent::None, Consent::Signed, Consent::Paper];
     assert_eq!(rests_on.collect::<Vec<_>>(), expected);
     // Accepted goods are not for anybody else to assign; nor are goods on their way.

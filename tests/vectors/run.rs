@@ -119,7 +119,7 @@ fn check_gifts(vector: &Value, report: &Report) -> Result<(), String> {
     for (id, expected) in vector["gifts"].as_object().into_iter().flatten() {
         let state = report.state.as_ref().ok_or("no state")?;
         let gift = state.gift_by_id(&id.parse().unwrap()).ok_or(format!("no gift {id}"))?;
-        let verdict = Verdict::of(state, gift, AsOf::last_entry(state));
+        let verdict = Verdict::of(state, &gift, AsOf::last_entry(state));
         let found =
             json!({ "headline": verdict.headline.word(), "where": places_in(state, gift.id) });
         if found != *expected {

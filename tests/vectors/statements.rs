@@ -43,7 +43,7 @@ pub fn pooled(log: &mut Scribe, quantity: u64, shares: &[(&str, u64)]) -> EventH
 
 /// The only gift of a log.
 pub fn only_gift(log: &Scribe) -> EventHash {
-    *log.world.state.gifts.keys().next().unwrap()
+    log.world.state.gifts.iter().next().unwrap().id
 }
 
 pub fn enrolled_donor(lines: Vec<Line>, taker: Option<&str>) -> Donation {

@@ -12,7 +12,7 @@ use bincode::{Decode, Encode};
 use serde::Serialize;
 
 pub use proof::{SealFault, TableProof};
-pub use rows::Rows;
+pub use rows::{RowChanges, Rows};
 pub use table::Table;
 
 use super::encoding::codes;
@@ -84,7 +84,7 @@ pub struct TableRoot {
 }
 
 /// What the rows that share their first bits come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 enum Part {
     /// There are none.
     Empty,

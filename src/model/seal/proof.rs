@@ -208,7 +208,9 @@ impl Reader<'_> {
             let mut rows = claims.iter().filter_map(|(claimed, row)| Some((*claimed, (*row)?)));
             match rows.next() {
                 // The one row here is claimed, and may be another subject's.
-                Some(item) if part != Part::Empty => put_row(&item, &[*subject], into),
+                Some((claimed, row)) if part != Part::Empty => {
+                    put_row(&Item::new(claimed, row), &[*subject], into);
+                }
                 _ => into.extend_from_slice(&node[..node.len() - self.0.len()]),
             }
             return Ok(());
@@ -242,7 +244,7 @@ pub(super) fn put_items(items: &[Item], subjects: &[SubjectHash], depth: u32, in
         [] => put_empty(into),
         [item] => put_row(item, subjects, into),
         _ => {
-            let parts = items.split_at(parting(items, depth, |(subject, _)| subject));
+            let parts = items.split_at(parting(items, depth, |item| &item.subject));
             let asked = subjects.split_at(parting(subjects, depth, |subject| subject));
             put_branch(into);
             for (items, subjects) in [(parts.0, asked.0), (parts.1, asked.1)] {
@@ -259,15 +261,16 @@ pub(super) fn put_empty(into: &mut Vec<u8>) {
     into.push(EMPTY);
 }
 
-pub(super) fn put_row((subject, row): &Item, subjects: &[SubjectHash], into: &mut Vec<u8>) {
-    if subjects.contains(subject) {
+pub(super) fn put_row(item: &Item, subjects: &[SubjectHash], into: &mut Vec<u8>) {
+    let Row { number, place: Place { index, leaf } } = item.row();
+    if subjects.contains(&item.subject) {
         return into.push(ASKED);
     }
     into.push(OTHER);
-    into.extend_from_slice(subject.as_bytes());
-    into.extend_from_slice(&row.number.to_be_bytes());
-    into.extend_from_slice(&row.place.index.to_be_bytes());
-    into.extend_from_slice(row.place.leaf.as_bytes());
+    into.extend_from_slice(item.subject.as_bytes());
+    into.extend_from_slice(&number.to_be_bytes());
+    into.extend_from_slice(&index.to_be_bytes());
+    into.extend_from_slice(leaf.as_bytes());
 }
 
 pub(super) fn put_branch(into: &mut Vec<u8>) {

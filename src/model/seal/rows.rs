@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bincode::{Decode, Encode};
 
+use super::table::TableChanges;
 use super::{Row, Sort, Table, TableRoot};
 use crate::model::entry::Place;
 use crate::model::event::EpochSealed;
@@ -18,6 +19,14 @@ pub struct Rows {
     tables: [Table; 5],
     /// Of subjects that only links tell of. They stand in no table: whoever wrote the links knows
     /// the sort, this build does not.
+    unsorted: HashMap<SubjectHash, Row>,
+}
+
+/// What has changed in the rows of all subjects.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RowChanges {
+    root: Option<Row>,
+    tables: [TableChanges; 5],
     unsorted: HashMap<SubjectHash, Row>,
 }
 
@@ -76,6 +85,20 @@ impl Rows {
             self.tables.each_mut().map(Table::root);
         let root = self.root.expect("entry 0 touches the root");
         EpochSealed { size, root, parties, gifts, lots, shipments, statements }
+    }
+
+    /// What has changed since this was asked last; the first time, little.
+    pub fn take_changes(&mut self) -> RowChanges {
+        let tables = self.tables.each_mut().map(Table::take_changes);
+        RowChanges { root: self.root, tables, unsorted: self.unsorted.clone() }
+    }
+
+    /// Makes the changes that others of the same beginning have seen.
+    pub fn take_in(&mut self, changes: RowChanges) {
+        self.root = changes.root;
+        self.unsorted = changes.unsorted;
+        let tables = self.tables.iter_mut().zip(changes.tables);
+        tables.for_each(|(table, changes)| table.take_in(changes));
     }
 
     /// The tables are sealed as they are now.

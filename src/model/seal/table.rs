@@ -1,15 +1,11 @@
 //! The rows of one sort, with hashes that are kept: an update costs what it touches.
 //!
-//! The rows stand in buckets, the buckets at the leaves of a complete binary tree that is numbered
-//! like a heap: node `i` parts into `2i` and `2i + 1` by the next bit of the subject hash, and of
-//! `n` buckets the nodes 1 to n - 1 are inner ones, n to 2n - 1 the buckets. The table grows by a
-//! bucket at a time: node `n`, the first bucket, becomes an inner node, and its halves come to
-//! stand at the end. So no growth stalls anybody, and a row is found by the bits of its subject.
+//! The rows stand in [buckets](crate::model::buckets), by the bits of their subjects.
 //!
-//! Each node keeps what its rows come to now, and what they came to at the newest seal; a bucket
-//! also keeps its rows as they were then, where they have changed. So what was sealed can still be
-//! proven while the log goes on. In memory: about 120 bytes a row, and 80 for each row that has
-//! changed since the newest seal.
+//! Each node of the tree over the buckets keeps what its rows come to now. Where that has changed
+//! since the newest seal, it also keeps what they came to then, and a bucket the rows as they were.
+//! So what was sealed can still be proven while the log goes on. In memory: about 95 bytes a row,
+//! and 150 for each row that has changed since the newest seal.
 //!
 //! Subject hashes are spread evenly unless somebody searches for subjects that share their first
 //! bits; such rows crowd one bucket, and cost their number at each touch, nothing else.
@@ -17,14 +13,16 @@
 use std::collections::VecDeque;
 
 use bincode::de::Decoder;
-use bincode::enc::Encoder;
-use bincode::error::{DecodeError, EncodeError};
+use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 use rayon::prelude::*;
 
 use super::{Part, Row, TableProof, TableRoot, parting, proof};
+use crate::model::buckets::node_of;
+use crate::model::changed::Changed;
 use crate::model::encoding::never_borrows;
-use crate::model::hash::SubjectHash;
+use crate::model::entry::Place;
+use crate::model::hash::{LeafHash, SubjectHash};
 
 /// The table has a bucket for so many rows.
 const ROWS_A_BUCKET: usize = 8;
@@ -34,14 +32,38 @@ const ROWS_A_BUCKET: usize = 8;
 const WORTH_SHARING: usize = 1024;
 const WORTH_SHARING_OF: usize = 16;
 
-/// A subject with its row.
-pub(super) type Item = (SubjectHash, Row);
+/// The row of buckets makes room for one in so many more at a time, not for twice as many.
+const ROOM: usize = 16;
+
+/// A subject with its row, without gaps between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Item {
+    pub subject: SubjectHash,
+    number: [u8; 4],
+    index: [u8; 8],
+    leaf: LeafHash,
+}
+
+impl Item {
+    pub(super) fn new(subject: SubjectHash, row: Row) -> Self {
+        let Row { number, place: Place { index, leaf } } = row;
+        Self { subject, number: number.to_be_bytes(), index: index.to_be_bytes(), leaf }
+    }
+
+    pub(super) fn row(&self) -> Row {
+        let place = Place { index: u64::from_be_bytes(self.index), leaf: self.leaf };
+        Row { number: u32::from_be_bytes(self.number), place }
+    }
+}
 
 /// The rows of the subjects of one sort.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode)]
 pub struct Table {
-    /// Nodes 1 to n - 1.
-    inner: Vec<Parts>,
+    /// Nodes 1 to n - 1: what their rows come to; none if they have changed since it was worked
+    /// out, and then it is none for all nodes above as well.
+    inner: Vec<Option<Part>>,
+    /// What they came to at the newest seal, if something below has changed since.
+    inner_sealed: Vec<Option<Box<Part>>>,
     /// Nodes n to 2n - 1.
     buckets: VecDeque<Bucket>,
     rows: u64,
@@ -49,31 +71,52 @@ pub struct Table {
     stale: Vec<usize>,
     /// The newest seal's.
     sealed: Option<TableRoot>,
+    /// The subjects that were touched since [`Self::take_changes`], and whether there was a seal.
+    touched: Changed<SubjectHash>,
+    resealed: Changed<()>,
 }
 
-/// What the rows below a node come to.
-#[derive(Clone, Copy, Debug)]
-struct Parts {
-    /// None if they have changed; then it is none for all nodes above as well.
-    now: Option<Part>,
-    sealed: Part,
+/// What has changed in a table.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct TableChanges {
+    /// Whether it was sealed since; then the rows that changed, as of the newest seal.
+    sealed: Option<Vec<Item>>,
+    /// The rows that changed since, or after the seal.
+    now: Vec<Item>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Encode, Decode)]
 struct Bucket {
     /// By subject.
-    items: Vec<Item>,
-    /// Rows as of the newest seal, of subjects that were touched since.
-    before: Vec<(SubjectHash, Option<Row>)>,
-    parts: Parts,
+    items: Box<[Item]>,
+    /// As [`Table::inner`] has it.
+    now: Option<Part>,
+    /// As of the newest seal, if something has changed since.
+    before: Option<Box<Before>>,
+}
+
+/// What a bucket was at the newest seal.
+#[derive(Clone, Debug, Encode, Decode)]
+struct Before {
+    /// What its rows came to.
+    part: Part,
+    /// The rows of subjects that were touched since; at least one.
+    rows: Vec<(SubjectHash, Option<Row>)>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        let parts = Parts { now: Some(Part::Empty), sealed: Part::Empty };
-        let bucket = Bucket { items: Vec::new(), before: Vec::new(), parts };
-        let buckets = VecDeque::from([bucket]);
-        Self { inner: Vec::new(), buckets, rows: 0, stale: Vec::new(), sealed: None }
+        let bucket = Bucket { items: Box::default(), now: Some(Part::Empty), before: None };
+        Self {
+            inner: Vec::new(),
+            inner_sealed: Vec::new(),
+            buckets: VecDeque::from([bucket]),
+            rows: 0,
+            stale: Vec::new(),
+            sealed: None,
+            touched: Changed::default(),
+            resealed: Changed::default(),
+        }
     }
 }
 
@@ -95,24 +138,21 @@ impl Table {
 
     /// A subject's row.
     pub fn get(&self, subject: &SubjectHash) -> Option<Row> {
-        self.buckets[self.node_of(subject) - self.buckets.len()].row(subject)
+        self.bucket(subject).row(subject)
     }
 
     /// A subject's row as of the newest seal.
     pub fn sealed_row(&self, subject: &SubjectHash) -> Option<Row> {
         self.sealed?;
-        let bucket = &self.buckets[self.node_of(subject) - self.buckets.len()];
-        match bucket.before.iter().find(|(touched, _)| touched == subject) {
-            Some((_, before)) => *before,
-            None => bucket.row(subject),
-        }
+        let bucket = self.bucket(subject);
+        bucket.before(subject).unwrap_or_else(|| bucket.row(subject))
     }
 
     /// Puts a row in, or in the place of the subject's old one.
     pub fn insert(&mut self, subject: SubjectHash, row: Row) {
-        let node = self.node_of(&subject);
-        let first = self.buckets.len();
-        let old = self.buckets[node - first].insert(subject, row, self.sealed.is_some());
+        self.touched.note(subject);
+        let node = node_of(bits(&subject), self.buckets.len());
+        let old = self.put(node, Item::new(subject, row));
         self.mark_stale(node);
         if old.is_none() {
             self.rows += 1;
@@ -123,8 +163,9 @@ impl Table {
     }
 
     /// All rows, in no particular order.
-    pub fn iter(&self) -> impl Iterator<Item = &(SubjectHash, Row)> {
-        self.buckets.iter().flat_map(|bucket| &bucket.items)
+    pub fn iter(&self) -> impl Iterator<Item = (SubjectHash, Row)> {
+        let items = self.buckets.iter().flat_map(|bucket| &bucket.items);
+        items.map(|item| (item.subject, item.row()))
     }
 
     /// Works out the hashes of the buckets that were touched since, as can be done after each
@@ -135,10 +176,10 @@ impl Table {
             self.stale.clear();
             let (front, back) = self.buckets.as_mut_slices();
             let numbered = front.par_iter_mut().chain(back).enumerate();
-            numbered.for_each(|(at, bucket)| bucket.refresh(first + at));
+            numbered.for_each(|(at, bucket)| bucket.refresh((first + at).ilog2()));
         } else {
             for node in self.stale.drain(..).filter(|node| *node >= first) {
-                self.buckets[node - first].refresh(node);
+                self.buckets[node - first].refresh(node.ilog2());
             }
         }
     }
@@ -152,8 +193,34 @@ impl Table {
     /// The table is sealed as it is now: this is what will be proven until the next seal.
     pub fn seal(&mut self) {
         let root = self.root();
-        self.keep(1);
+        self.forget(1);
         self.sealed = Some(root);
+        self.resealed.note(());
+    }
+
+    /// What has changed since this was asked last; the first time, nothing.
+    pub(super) fn take_changes(&mut self) -> TableChanges {
+        let touched = self.touched.take();
+        let sealed = !self.resealed.take().is_empty();
+        let as_sealed =
+            touched.iter().filter_map(|subject| Some((subject, self.sealed_row(subject)?)));
+        let as_sealed =
+            sealed.then(|| as_sealed.map(|(subject, row)| Item::new(*subject, row)).collect());
+        let now = touched.iter().filter_map(|subject| Some((subject, self.get(subject)?)));
+        let now = now.filter(|(subject, row)| !sealed || self.sealed_row(subject) != Some(*row));
+        TableChanges {
+            sealed: as_sealed,
+            now: now.map(|(subject, row)| Item::new(*subject, row)).collect(),
+        }
+    }
+
+    /// Makes the changes that another table of the same beginning has seen.
+    pub(super) fn take_in(&mut self, changes: TableChanges) {
+        if let Some(rows) = changes.sealed {
+            rows.iter().for_each(|item| self.insert(item.subject, item.row()));
+            self.seal();
+        }
+        changes.now.iter().for_each(|item| self.insert(item.subject, item.row()));
     }
 
     /// What the newest seal says of the table.
@@ -177,7 +244,7 @@ impl Table {
 
     fn prove_node(&self, node: usize, subjects: &[SubjectHash], into: &mut Vec<u8>) {
         let Some(bucket) = node.checked_sub(self.buckets.len()) else {
-            return match self.inner[node - 1].sealed {
+            return match self.sealed_part(node) {
                 Part::Empty => proof::put_empty(into),
                 Part::One(_) => proof::put_row(&self.only_row(node), subjects, into),
                 Part::Many(_) => {
@@ -186,7 +253,7 @@ impl Table {
                     proof::put_branch(into);
                     for (child, subjects) in [(2 * node, left), (2 * node + 1, right)] {
                         match subjects {
-                            [] => proof::put_hash(&self.parts(child).sealed.hash(), into),
+                            [] => proof::put_hash(&self.sealed_part(child).hash(), into),
                             _ => self.prove_node(child, subjects, into),
                         }
                     }
@@ -200,37 +267,64 @@ impl Table {
     /// The row below a node that had only one when it was sealed.
     fn only_row(&self, mut node: usize) -> Item {
         while node < self.buckets.len() {
-            let left = matches!(self.parts(2 * node).sealed, Part::One(_));
+            let left = matches!(self.sealed_part(2 * node), Part::One(_));
             node = 2 * node + usize::from(!left);
         }
         self.buckets[node - self.buckets.len()].sealed_items()[0]
     }
 
-    /// The node of the bucket that a subject belongs to.
-    fn node_of(&self, subject: &SubjectHash) -> usize {
-        let first = subject.as_bytes().first_chunk().expect("a hash is longer than 8 bytes");
-        let bits = u64::from_be_bytes(*first);
-        // Buckets stand at this depth and, as far as the table has grown, at the next.
-        let depth = self.buckets.len().ilog2();
-        let deeper = (2usize << depth) | (bits >> (63 - depth)) as usize;
-        if deeper < 2 * self.buckets.len() { deeper } else { deeper >> 1 }
+    /// The bucket that a subject belongs to.
+    fn bucket(&self, subject: &SubjectHash) -> &Bucket {
+        let count = self.buckets.len();
+        &self.buckets[node_of(bits(subject), count) - count]
     }
 
-    fn parts(&self, node: usize) -> &Parts {
+    fn now(&self, node: usize) -> Option<Part> {
         match node.checked_sub(self.buckets.len()) {
-            Some(bucket) => &self.buckets[bucket].parts,
-            None => &self.inner[node - 1],
+            Some(bucket) => self.buckets[bucket].now,
+            None => self.inner[node - 1],
         }
+    }
+
+    /// What the rows below a node came to at the newest seal.
+    fn sealed_part(&self, node: usize) -> Part {
+        let sealed = match node.checked_sub(self.buckets.len()) {
+            Some(bucket) => self.buckets[bucket].before.as_ref().map(|before| before.part),
+            None => self.inner_sealed[node - 1].as_deref().copied(),
+        };
+        sealed.or(self.now(node)).expect("what has changed since the seal was remembered")
+    }
+
+    /// Puts an item into a bucket, and gives the subject's old row.
+    fn put(&mut self, node: usize, item: Item) -> Option<Row> {
+        let first = self.buckets.len();
+        let bucket = &mut self.buckets[node - first];
+        let old = bucket.put(item);
+        if self.sealed.is_some() {
+            let now = || bucket.now.expect("it has not changed since the seal");
+            let before = bucket
+                .before
+                .get_or_insert_with(|| Box::new(Before { part: now(), rows: Vec::new() }));
+            if !before.rows.iter().any(|(touched, _)| *touched == item.subject) {
+                before.rows.push((item.subject, old));
+            }
+        }
+        old
     }
 
     fn mark_stale(&mut self, bucket: usize) {
         let first = self.buckets.len();
-        if self.buckets[bucket - first].parts.now.take().is_none() {
+        if self.buckets[bucket - first].now.take().is_none() {
             return;
         }
         self.stale.push(bucket);
         let mut node = bucket / 2;
-        while node > 0 && self.inner[node - 1].now.take().is_some() {
+        while node > 0
+            && let Some(was) = self.inner[node - 1].take()
+        {
+            if self.sealed.is_some() {
+                self.inner_sealed[node - 1].get_or_insert_with(|| Box::new(was));
+            }
             node /= 2;
         }
     }
@@ -238,112 +332,121 @@ impl Table {
     /// Halves the first bucket.
     fn grow(&mut self) {
         let node = self.buckets.len();
-        let bucket = self.buckets.pop_front().expect("a table has a bucket");
-        self.inner.push(bucket.parts);
-        let stale = bucket.parts.now.is_none();
-        for (child, half) in (2 * node..).zip(bucket.halve(node.ilog2())) {
-            self.buckets.push_back(half);
-            if stale {
+        let whole = self.buckets.pop_front().expect("a table has a bucket");
+        self.inner.push(whole.now);
+        self.inner_sealed.push(whole.before.as_ref().map(|before| Box::new(before.part)));
+        if self.buckets.capacity() < self.buckets.len() + 2 {
+            self.buckets.reserve_exact(2 + node / ROOM);
+        }
+        for (child, half) in (2 * node..).zip(whole.halve(node.ilog2(), self.sealed.is_some())) {
+            if half.now.is_none() {
                 self.stale.push(child);
             }
+            self.buckets.push_back(half);
         }
     }
 
     /// Works out what is stale at a node and below. All buckets are fresh.
     fn settle(&mut self, node: usize) -> Part {
-        if let Some(now) = self.parts(node).now {
+        if let Some(now) = self.now(node) {
             return now;
         }
         let now = Part::join(self.settle(2 * node), self.settle(2 * node + 1));
-        self.inner[node - 1].now = Some(now);
+        self.inner[node - 1] = Some(now);
         now
     }
 
-    /// What is now at a node and below becomes what was sealed. Nothing is stale.
-    fn keep(&mut self, node: usize) {
-        let keep = |parts: &mut Parts| {
-            let now = parts.now.expect("nothing is stale");
-            std::mem::replace(&mut parts.sealed, now) != now
-        };
+    /// What is now at a node and below is what is sealed. Nothing is stale.
+    fn forget(&mut self, node: usize) {
         if let Some(bucket) = node.checked_sub(self.buckets.len()) {
-            let bucket = &mut self.buckets[bucket];
-            keep(&mut bucket.parts);
-            bucket.before = Vec::new();
-        } else if keep(&mut self.inner[node - 1]) {
-            self.keep(2 * node);
-            self.keep(2 * node + 1);
+            self.buckets[bucket].before = None;
+        } else if self.inner_sealed[node - 1].take().is_some() {
+            self.forget(2 * node);
+            self.forget(2 * node + 1);
         }
     }
 }
 
 impl Bucket {
     fn row(&self, subject: &SubjectHash) -> Option<Row> {
-        let at = self.items.binary_search_by_key(subject, |(subject, _)| *subject);
-        at.ok().map(|at| self.items[at].1)
+        self.find(subject).ok().map(|at| self.items[at].row())
     }
 
-    /// Puts a row in, and gives the old one.
-    fn insert(&mut self, subject: SubjectHash, row: Row, sealed: bool) -> Option<Row> {
-        let old = match self.items.binary_search_by_key(&subject, |(subject, _)| *subject) {
-            Ok(at) => Some(std::mem::replace(&mut self.items[at].1, row)),
+    fn find(&self, subject: &SubjectHash) -> Result<usize, usize> {
+        self.items.binary_search_by(|item| item.subject.cmp(subject))
+    }
+
+    /// A subject's row as of the newest seal, if it was touched since.
+    fn before(&self, subject: &SubjectHash) -> Option<Option<Row>> {
+        let mut rows = self.before.as_ref()?.rows.iter();
+        rows.find(|(touched, _)| touched == subject).map(|(_, row)| *row)
+    }
+
+    fn put(&mut self, item: Item) -> Option<Row> {
+        match self.find(&item.subject) {
+            Ok(at) => Some(std::mem::replace(&mut self.items[at], item).row()),
             Err(at) => {
-                // Small steps: room for twice as much would be the most of the memory.
-                if self.items.len() == self.items.capacity() {
-                    self.items.reserve_exact(2);
-                }
-                self.items.insert(at, (subject, row));
+                // Room for more than there is would be the most of the memory.
+                let mut items = std::mem::take(&mut self.items).into_vec();
+                items.reserve_exact(1);
+                items.insert(at, item);
+                self.items = items.into_boxed_slice();
                 None
             }
-        };
-        if sealed && !self.before.iter().any(|(touched, _)| *touched == subject) {
-            self.before.push((subject, old));
         }
-        old
     }
 
-    fn refresh(&mut self, node: usize) {
-        if self.parts.now.is_none() {
-            self.parts.now = Some(part_of(&self.items, node.ilog2()));
+    /// Works out what the rows come to, at the depth where the bucket stands.
+    fn refresh(&mut self, depth: u32) {
+        if self.now.is_none() {
+            self.now = Some(part_of(&self.items, depth));
         }
     }
 
     /// The rows as of the newest seal.
     fn sealed_items(&self) -> Vec<Item> {
-        let before =
-            |subject: &SubjectHash| self.before.iter().find(|(touched, _)| touched == subject);
-        let as_sealed = |(subject, row): &Item| match before(subject) {
-            Some((_, before)) => before.map(|before| (*subject, before)),
-            None => Some((*subject, *row)),
+        let as_sealed = |item: &Item| match self.before(&item.subject) {
+            Some(before) => before.map(|row| Item::new(item.subject, row)),
+            None => Some(*item),
         };
         self.items.iter().filter_map(as_sealed).collect()
     }
 
     /// The rows whose bit at this depth is 0, and the others.
-    fn halve(mut self, depth: u32) -> [Self; 2] {
-        let right = self.items.split_off(parting(&self.items, depth, |(subject, _)| subject));
-        self.items.shrink_to_fit();
-        let (ones, zeros) =
-            self.before.into_iter().partition(|(subject, _)| super::bit(subject, depth));
-        let whole = self.parts;
-        [(self.items, zeros), (right, ones)].map(|(items, before)| {
-            let mut half = Self { items, before, parts: whole };
-            half.parts.sealed = match whole.sealed {
-                Part::Empty => Part::Empty,
-                _ => part_of(&half.sealed_items(), depth + 1),
-            };
-            half.parts.now = whole.now.map(|_| part_of(&half.items, depth + 1));
+    fn halve(self, depth: u32, sealed: bool) -> [Self; 2] {
+        let (left, right) = self.items.split_at(parting(&self.items, depth, |item| &item.subject));
+        let rows = self.before.map_or(Vec::new(), |before| before.rows);
+        let (ones, zeros): (Vec<_>, Vec<_>) =
+            rows.into_iter().partition(|(subject, _)| super::bit(subject, depth));
+        [(left, zeros), (right, ones)].map(|(items, rows)| {
+            let mut half = Self { items: items.into(), now: None, before: None };
+            // What is fresh stays so; and what has not changed since a seal must be.
+            let unchanged = sealed && rows.is_empty();
+            if !rows.is_empty() {
+                half.before = Some(Box::new(Before { part: Part::Empty, rows }));
+                let part = part_of(&half.sealed_items(), depth + 1);
+                half.before.iter_mut().for_each(|before| before.part = part);
+            }
+            if self.now.is_some() || unchanged {
+                half.refresh(depth + 1);
+            }
             half
         })
     }
+}
+
+/// The first bits of a subject hash.
+fn bits(subject: &SubjectHash) -> u64 {
+    u64::from_be_bytes(*subject.as_bytes().first_chunk().expect("a hash is longer than 8 bytes"))
 }
 
 /// What rows come to that share their first `depth` bits.
 pub(super) fn part_of(items: &[Item], depth: u32) -> Part {
     match items {
         [] => Part::Empty,
-        [(subject, row)] => Part::One(row.hash(subject)),
+        [item] => Part::One(item.row().hash(&item.subject)),
         _ => {
-            let (left, right) = items.split_at(parting(items, depth, |(subject, _)| subject));
+            let (left, right) = items.split_at(parting(items, depth, |item| &item.subject));
             Part::join(part_of(left, depth + 1), part_of(right, depth + 1))
         }
     }
@@ -355,53 +458,32 @@ impl PartialEq for Table {
         self.rows == other.rows
             && self.sealed == other.sealed
             && self.iter().all(|(subject, row)| {
-                other.get(subject) == Some(*row)
-                    && self.sealed_row(subject) == other.sealed_row(subject)
+                other.get(&subject) == Some(row)
+                    && self.sealed_row(&subject) == other.sealed_row(&subject)
             })
     }
 }
 
 impl Eq for Table {}
 
-/// Whether it was sealed, the rows as of then (all, if never), and those that were touched since.
-/// Hashes are worked out again when it is read.
-impl Encode for Table {
-    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
-        self.sealed.is_some().encode(encoder)?;
-        let touched: u64 = self.buckets.iter().map(|bucket| bucket.before.len() as u64).sum();
-        let new = self.buckets.iter().flat_map(|bucket| &bucket.before);
-        let new = new.filter(|(_, before)| before.is_none()).count() as u64;
-        (self.rows - new).encode(encoder)?;
-        for bucket in &self.buckets {
-            bucket.sealed_items().iter().try_for_each(|item| item.encode(encoder))?;
-        }
-        touched.encode(encoder)?;
-        for bucket in &self.buckets {
-            for (subject, _) in &bucket.before {
-                let row = bucket.row(subject).expect("no row is ever taken out");
-                (*subject, row).encode(encoder)?;
-            }
-        }
-        Ok(())
-    }
-}
-
+/// As it is in memory, hashes too: reading it costs none.
 impl<C> Decode<C> for Table {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let mut table = Self::new();
-        let sealed = bool::decode(decoder)?;
-        for _ in 0..u64::decode(decoder)? {
-            let (subject, row) = Item::decode(decoder)?;
-            table.insert(subject, row);
+        let table = Self {
+            inner: Decode::decode(decoder)?,
+            inner_sealed: Decode::decode(decoder)?,
+            buckets: Decode::decode(decoder)?,
+            rows: Decode::decode(decoder)?,
+            stale: Decode::decode(decoder)?,
+            sealed: Decode::decode(decoder)?,
+            touched: Changed::default(),
+            resealed: Changed::default(),
+        };
+        let nodes = [&table.inner.len(), &table.inner_sealed.len()].map(|len| len + 1);
+        match nodes == [table.buckets.len(); 2] {
+            true => Ok(table),
+            false => Err(DecodeError::Other("a table's nodes do not fit its buckets")),
         }
-        if sealed {
-            table.seal();
-        }
-        for _ in 0..u64::decode(decoder)? {
-            let (subject, row) = Item::decode(decoder)?;
-            table.insert(subject, row);
-        }
-        Ok(table)
     }
 }
 

@@ -80,7 +80,7 @@ impl State {
         }
         self.note_report(s, entry);
         if gifts.is_empty() {
-            self.publications.push(entry.index);
+            self.publications.insert(entry.index, ());
         }
         Ok(())
     }

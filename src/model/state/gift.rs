@@ -4,6 +4,7 @@
 //! statement in the old one's place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
@@ -114,7 +115,7 @@ pub struct Gift {
     /// The donation's event hash.
     pub id: EventHash,
     /// The donation, with corrections applied.
-    pub donation: Donation,
+    pub donation: Arc<Donation>,
     /// The donor from now on (a slip may have been taken over).
     pub donor: Donor,
     /// The donor's key stands under the donation.
@@ -124,7 +125,7 @@ pub struct Gift {
     /// When it was given, if known.
     pub given_on: Option<Date>,
     /// The documents of the donation.
-    pub documents: Vec<Document>,
+    pub documents: Arc<[Document]>,
     /// Its entries, the donation first.
     pub entries: Vec<EntryIndex>,
     /// Where its goods are.
@@ -210,12 +211,12 @@ impl Gift {
         let taker = fact.head.signer_as(Capacity::Taker);
         let mut gift = Self {
             id: fact.event,
-            donation: donation.clone(),
+            donation: Arc::new(donation.clone()),
             donor: donation.donor.clone(),
             donor_signed,
             taker_signed: taker.is_some(),
             given_on: fact.head.occurred_on,
-            documents: fact.head.documents.to_vec(),
+            documents: fact.head.documents.iter().cloned().collect(),
             entries: vec![fact.index],
             accounts: Accounts::default(),
             loose_units: BTreeMap::new(),

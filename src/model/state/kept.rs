@@ -21,6 +21,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use lru::LruCache;
+use lz4_flex::block::{compress_prepend_size, decompress, uncompressed_size};
 
 use super::shelf::{MemoryShelf, Place, Shelf, ShelfError};
 use crate::model::derived;
@@ -201,12 +202,28 @@ impl<V: Keep> Kept<V> {
         places
     }
 
-    /// Every value in the encoding of [`derived`], with its label, in the order of labels.
+    /// Where everything lies, in the order of labels; `None` for what has changed since
+    /// [`Self::take_changes`].
+    pub fn places(&self) -> impl Iterator<Item = (Label, Option<Place>)> {
+        self.directory.iter().map(|(label, place)| (*label, *place))
+    }
+
+    /// Takes in where values lie that another has put on the same shelf.
+    pub fn take_in(&mut self, places: impl IntoIterator<Item = (Label, Place)>) {
+        for (label, place) in places {
+            if let Some(old) = self.hot.pop(&label) {
+                self.hot_weight -= old.weight;
+            }
+            self.directory.insert(label, Some(place));
+        }
+    }
+
+    /// Every value as it would lie on a shelf, with its label, in the order of labels.
     pub fn records(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
         self.directory.iter().map(|(label, place)| {
             let bytes = match place {
                 Some(place) => self.shelf().get(*place)?,
-                None => derived::encode(&*self.hot_value(label).value),
+                None => record(&*self.hot_value(label).value),
             };
             Ok((*label, bytes))
         })
@@ -234,8 +251,7 @@ impl<V: Keep> Kept<V> {
             return Some(Arc::clone(&hot.value));
         }
         let read = self.shelf().get(*place).and_then(|bytes| {
-            let value =
-                derived::decode::<V>(&bytes).filter(|value| V::label(value.key()) == *label);
+            let value = of_record::<V>(&bytes).filter(|value| V::label(value.key()) == *label);
             value.ok_or(ShelfError::Damaged)
         });
         read.map(Arc::new).map_err(|error| self.note(error)).ok()
@@ -272,7 +288,7 @@ impl<V: Keep> Kept<V> {
         if let Some(place) = known {
             return Ok(place);
         }
-        let record = derived::encode(&*self.hot_value(&label).value);
+        let record = record(&*self.hot_value(&label).value);
         let place = self.shelf_mut().put(&record)?;
         self.directory.insert(label, Some(place));
         Ok(place)
@@ -296,6 +312,21 @@ impl<V: Keep> Kept<V> {
     fn shelf_mut(&self) -> RwLockWriteGuard<'_, dyn Shelf + 'static> {
         self.shelf.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A value as it lies on a shelf: the encoding of [`derived`] in one block of LZ4 after its length,
+/// since names and keys recur in it.
+fn record<V: Keep>(value: &V) -> Vec<u8> {
+    compress_prepend_size(&derived::encode(value))
+}
+
+fn of_record<V: Keep>(record: &[u8]) -> Option<V> {
+    let (len, block) = uncompressed_size(record).ok()?;
+    // A byte of a block stands for 255 at most: more is not allocated for it.
+    if len > 64 + 255 * block.len() {
+        return None;
+    }
+    derived::decode(&decompress(block, len).ok()?)
 }
 
 impl<V: Keep> Clone for Kept<V> {

@@ -7,6 +7,7 @@
 
 mod account;
 mod authority;
+mod changes;
 mod correct;
 mod custody;
 mod evidence;
@@ -21,13 +22,15 @@ mod shipment;
 mod signers;
 mod stored;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+pub use super::changed::Tracked;
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
+pub use changes::Changes;
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
 pub use kept::{HOT_MAX, Keep, Kept, LABEL_LEN, Label};
@@ -146,15 +149,15 @@ pub struct State {
     /// Shipments, in the order of the hashes of their ids.
     pub shipments: Kept<Shipment>,
     /// Recalls, by item and lot.
-    pub recalls: BTreeMap<(Text<200>, Text<60>), Vec<RecallState>>,
+    pub recalls: Tracked<(Text<200>, Text<60>), Vec<RecallState>>,
     /// Needs.
-    pub needs: BTreeMap<EventHash, NeedState>,
+    pub needs: Tracked<EventHash, NeedState>,
     /// Orders.
-    pub orders: BTreeMap<EventHash, OrderState>,
+    pub orders: Tracked<EventHash, OrderState>,
     /// Public campaigns, by number; gifts from old lists make none.
-    pub campaigns: BTreeMap<Text<60>, Campaign>,
+    pub campaigns: Tracked<Text<60>, Campaign>,
     /// Attestations that speak of no gift.
-    pub publications: Vec<EntryIndex>,
+    pub publications: Tracked<EntryIndex, ()>,
     events: Seen,
     rows: Rows,
     seals: Seals,
@@ -185,11 +188,11 @@ impl State {
             rules: vec![(0, genesis.rules.clone())],
             gifts: Kept::default(),
             shipments: Kept::default(),
-            recalls: BTreeMap::new(),
-            needs: BTreeMap::new(),
-            orders: BTreeMap::new(),
-            campaigns: BTreeMap::new(),
-            publications: Vec::new(),
+            recalls: Tracked::default(),
+            needs: Tracked::default(),
+            orders: Tracked::default(),
+            campaigns: Tracked::default(),
+            publications: Tracked::default(),
             events: Seen::default(),
             rows: Rows::default(),
             seals: Seals::default(),
@@ -416,7 +419,9 @@ impl State {
                     number: s.number.clone(),
                     lifted: None,
                 };
-                self.recalls.entry((s.item.clone(), s.lot.clone())).or_default().push(recall);
+                self.recalls
+                    .get_or_insert((s.item.clone(), s.lot.clone()), Vec::new())
+                    .push(recall);
                 Ok(())
             }
             Statement::RecallLifted(s) => {
@@ -460,8 +465,8 @@ impl State {
             return;
         }
         let day = self.dated(entry).day();
-        let campaign = self.campaigns.entry(donation.campaign.clone());
-        let campaign = campaign.or_insert(Campaign { first: day, reports: Vec::new() });
+        let new = Campaign { first: day, reports: Vec::new() };
+        let campaign = self.campaigns.get_or_insert(donation.campaign.clone(), new);
         campaign.first = campaign.first.min(day);
     }
 
@@ -488,7 +493,7 @@ impl State {
         }
         changed.into_iter().for_each(|gift| self.gifts.put(gift));
         shipment.into_iter().for_each(|shipment| self.shipments.put(shipment));
-        self.orders.extend(order.map(|order| (order.event, order)));
+        order.into_iter().for_each(|order| self.orders.insert(order.event, order));
         if let Statement::GiftTakenOver(s) = statement {
             // Who issued the slip has had its key: it ends here.
             let slip = entry.event.head.signer_as(Capacity::Donor).expect("checked before");

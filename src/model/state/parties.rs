@@ -4,11 +4,12 @@
 //! A key belongs to one owner for ever, in one role of the system. Everything takes effect at its
 //! own index and never backwards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+use crate::model::changed::Tracked;
 use crate::model::date::Date;
 use crate::model::encoding::List;
 use crate::model::event::{
@@ -108,10 +109,21 @@ pub struct Parties {
     pub registrars: Registrars,
     /// How many of them it takes.
     pub threshold: u8,
-    parties: BTreeMap<Handle, Party>,
-    keys: HashMap<KeyBytes, KeyRecord>,
+    parties: Tracked<Handle, Party>,
+    keys: Tracked<KeyBytes, KeyRecord>,
     /// Names of registrars that are none any more: nobody else gets their handles.
     former: BTreeMap<Handle, Text<200>>,
+}
+
+/// What has changed in parties and keys; what is short, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct PartyChanges {
+    operator_keys: Vec<(EntryIndex, KeyBytes)>,
+    registrars: Registrars,
+    threshold: u8,
+    former: BTreeMap<Handle, Text<200>>,
+    parties: Vec<(Handle, Party)>,
+    keys: Vec<(KeyBytes, KeyRecord)>,
 }
 
 impl Parties {
@@ -122,8 +134,8 @@ impl Parties {
             operator_keys: Vec::new(),
             registrars: genesis.registrars.clone(),
             threshold: genesis.threshold,
-            parties: BTreeMap::new(),
-            keys: HashMap::new(),
+            parties: Tracked::default(),
+            keys: Tracked::default(),
             former: BTreeMap::new(),
         };
         parties.add_key(genesis.operator.key, Owner::Operator, 0, false)?;
@@ -381,6 +393,28 @@ impl Parties {
         self.end_key(&old, at);
         self.operator_keys.push((at, statement.key));
         Ok(())
+    }
+
+    /// What has changed since this was asked last; the first time, little.
+    pub(super) fn take_changes(&mut self) -> PartyChanges {
+        PartyChanges {
+            operator_keys: self.operator_keys.clone(),
+            registrars: self.registrars.clone(),
+            threshold: self.threshold,
+            former: self.former.clone(),
+            parties: self.parties.take_changes(),
+            keys: self.keys.take_changes(),
+        }
+    }
+
+    /// Makes the changes that others of the same beginning have seen.
+    pub(super) fn take_in(&mut self, changes: PartyChanges) {
+        self.operator_keys = changes.operator_keys;
+        self.registrars = changes.registrars;
+        self.threshold = changes.threshold;
+        self.former = changes.former;
+        self.parties.take_in(changes.parties);
+        self.keys.take_in(changes.keys);
     }
 
     fn party_mut(&mut self, handle: &Handle) -> &mut Party {

@@ -12,6 +12,7 @@ use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
 use crate::model::buckets::node_of;
+use crate::model::changed::Changed;
 use crate::model::encoding::never_borrows;
 use crate::model::hash::EventHash;
 use crate::model::ident::EntryIndex;
@@ -26,10 +27,10 @@ const GROWTH: usize = 4;
 const KEPT_BITS: u32 = 40;
 
 /// The first 40 bits of an event's hash, and its index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-struct Slot {
-    hash: [u8; 5],
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub(super) struct Slot {
     index: [u8; 5],
+    hash: [u8; 5],
 }
 
 impl Slot {
@@ -63,11 +64,13 @@ fn kept(event: &EventHash) -> [u8; 5] {
 pub(super) struct Seen {
     buckets: VecDeque<Vec<Slot>>,
     count: u64,
+    new: Changed<Slot>,
 }
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { buckets: VecDeque::from([Vec::new()]), count: 0 }
+        let buckets = VecDeque::from([Vec::new()]);
+        Self { buckets, count: 0, new: Changed::default() }
     }
 }
 
@@ -86,7 +89,19 @@ impl Seen {
 
     /// Adds an event that is at a higher index than all before.
     pub(super) fn insert(&mut self, event: &EventHash, index: EntryIndex) {
-        self.put(Slot::new(event, index));
+        let slot = Slot::new(event, index);
+        self.new.note(slot);
+        self.put(slot);
+    }
+
+    /// The events that have come since this was asked last, by index; the first time, none.
+    pub(super) fn take_changes(&mut self) -> Vec<Slot> {
+        self.new.take().into_iter().collect()
+    }
+
+    /// Adds the events that another table of the same beginning has seen.
+    pub(super) fn take_in(&mut self, slots: Vec<Slot>) {
+        slots.into_iter().for_each(|slot| self.put(slot));
     }
 
     fn put(&mut self, slot: Slot) {
@@ -129,7 +144,7 @@ impl<C> Decode<C> for Seen {
         if len == 0 || counted != count || !buckets.iter().enumerate().all(fits) {
             return Err(DecodeError::Other("events out of their places"));
         }
-        Ok(Self { buckets, count })
+        Ok(Self { buckets, count, new: Changed::default() })
     }
 }
 
@@ -198,7 +213,7 @@ mod tests {
         (0..100).for_each(|number| seen.insert(&event(number), number));
         seen.buckets.swap(0, 1);
         assert_eq!(derived::decode::<Seen>(&derived::encode(&seen)), None);
-        let none = Seen { buckets: VecDeque::new(), count: 0 };
+        let none = Seen { buckets: VecDeque::new(), count: 0, new: Changed::default() };
         assert_eq!(derived::decode::<Seen>(&derived::encode(&none)), None);
     }
 }

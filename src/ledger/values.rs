@@ -1,0 +1,200 @@
+//! The gifts and shipments of the index that are not in use: values in one file, which are
+//! appended and never changed.
+//!
+//! ```text
+//! index/values-<n> = record*
+//! record           = length u32 || CRC-32 of value u32 || value
+//! ```
+//!
+//! A place is the offset of a record. No place is given twice, so whatever is durable still finds
+//! what it names. When more than half of a file is of no use any more, the rest is copied to the
+//! next one, together with a new base of the index, which says which file is meant.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bincode::{Decode, Encode};
+
+use crate::model::state::{Shelf, ShelfError, ShelfPlace};
+
+/// Length and CRC-32.
+const HEAD_LEN: usize = 8;
+
+/// How much of which file of values something durable knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Extent {
+    /// The number of the file.
+    pub number: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// How many of them are of no use any more, as far as that is known.
+    pub garbage: u64,
+}
+
+/// A file of values; copies are of the same file.
+#[derive(Clone, Debug)]
+pub(super) struct Values(Arc<Mutex<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    extent: Extent,
+}
+
+impl Values {
+    /// An empty file.
+    pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(true);
+        let file = options.open(path(folder, number))?;
+        Ok(Self::of(file, Extent { number, len: 0, garbage: 0 }))
+    }
+
+    /// A file of which a base knows this; `None` if that much is not there.
+    pub(super) fn open(folder: &Path, known: Extent) -> io::Result<Option<Self>> {
+        let file = File::options().read(true).write(true).open(path(folder, known.number))?;
+        let len = file.metadata()?.len();
+        Ok((len >= known.len).then(|| Self::of(file, Extent { len, ..known })))
+    }
+
+    fn of(file: File, extent: Extent) -> Self {
+        Self(Arc::new(Mutex::new(Open { file, extent })))
+    }
+
+    /// What is there now.
+    pub(super) fn extent(&self) -> Extent {
+        self.file().extent
+    }
+
+    /// Takes over what is known to be of no use: all that is after `known`, too.
+    pub(super) fn know(&self, known: Extent) {
+        let extent = &mut self.file().extent;
+        extent.garbage = known.garbage + (extent.len - known.len);
+    }
+
+    /// Whether it is time for another file.
+    pub(super) fn is_mostly_garbage(&self) -> bool {
+        let Extent { len, garbage, .. } = self.extent();
+        garbage > len / 2
+    }
+
+    /// What was put is durable after this.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file().file.sync_data()
+    }
+
+    /// Takes away every file but this one; those that cannot be are tried again the next time.
+    pub(super) fn remove_others(&self, folder: &Path) {
+        let own = path(folder, self.extent().number);
+        for found in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let is_values = found.file_name().to_string_lossy().starts_with("values-");
+            if is_values && found.path() != own {
+                let _ = fs::remove_file(found.path());
+            }
+        }
+    }
+
+    fn file(&self) -> MutexGuard<'_, Open> {
+        // A panic between two lines leaves at worst bytes after the end, which are no record.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf for Values {
+    fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
+        let mut open = self.file();
+        let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        let head = [len.to_be_bytes(), crc32fast::hash(bytes).to_be_bytes()].concat();
+        let place = open.extent.len;
+        open.file.seek(SeekFrom::Start(place))?;
+        open.file.write_all(&[&head, bytes].concat())?;
+        open.extent.len += HEAD_LEN as u64 + u64::from(len);
+        Ok(ShelfPlace::new(place))
+    }
+
+    fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
+        let mut open = self.file();
+        let (len, crc) = open.head(place)?;
+        let mut bytes = Vec::new();
+        // What is stated is not believed: no more is allocated than there is.
+        (&mut open.file).take(len.into()).read_to_end(&mut bytes)?;
+        match bytes.len() == len as usize && crc32fast::hash(&bytes) == crc {
+            true => Ok(bytes),
+            false => Err(ShelfError::Damaged),
+        }
+    }
+
+    fn clear(&mut self, place: ShelfPlace) {
+        let mut open = self.file();
+        // Without its length it is not counted: then the file lives longer, and nothing else.
+        if let Ok((len, _)) = open.head(place) {
+            open.extent.garbage += HEAD_LEN as u64 + u64::from(len);
+        }
+    }
+}
+
+impl Open {
+    /// The length of a value and its CRC-32; the value is what is read next.
+    fn head(&mut self, place: ShelfPlace) -> Result<(u32, u32), ShelfError> {
+        let mut head = [0; HEAD_LEN];
+        self.file.seek(SeekFrom::Start(place.number()))?;
+        match self.file.read_exact(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(ShelfError::Damaged);
+            }
+            read => read?,
+        }
+        let [a, b, c, d, rest @ ..] = head;
+        Ok((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes(rest)))
+    }
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("values-{number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_comes_back_as_it_was_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut values = Values::create(folder.path(), 3).unwrap();
+        let wanted: Vec<Vec<u8>> = (0..20u8).map(|n| vec![n; 7 * usize::from(n)]).collect();
+        let places: Vec<_> = wanted.iter().map(|value| values.put(value).unwrap()).collect();
+        let extent = values.extent();
+        let path = path(folder.path(), 3);
+        let whole = fs::read(&path).unwrap();
+        assert_eq!(extent, Extent { number: 3, len: whole.len() as u64, garbage: 0 });
+        for (place, value) in places.iter().zip(&wanted) {
+            assert_eq!(&values.get(*place).unwrap(), value);
+        }
+        // Any bit flipped, any place that is none.
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            let values = Values::open(folder.path(), extent).unwrap().unwrap();
+            let wrong = places.iter().zip(&wanted).filter(|(place, value)| {
+                values.get(**place).map_or_else(
+                    |error| error == ShelfError::Damaged,
+                    |found| {
+                        assert_eq!(found, **value);
+                        false
+                    },
+                )
+            });
+            assert_eq!(wrong.count(), 1, "{at}");
+        }
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert!(Values::open(folder.path(), extent).unwrap().is_none());
+        let beyond = ShelfPlace::new(extent.len + 9);
+        assert_eq!(values.get(beyond), Err(ShelfError::Damaged));
+        values.clear(places[19]);
+        values.clear(beyond);
+        assert_eq!(values.extent().garbage, 8 + 7 * 19);
+    }
+}

@@ -1,0 +1,189 @@
+//! The derived index: whatever becomes of its files, a ledger opens with the state that a replay of
+//! all entries gives.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use giftproof::ledger::Ledger;
+use giftproof::model::date::UnixMs;
+use giftproof::model::seal::Sort;
+use giftproof::model::state::State;
+use giftproof::store::MemoryStore;
+use giftproof::writer::{Clock, ManualClock, Writer};
+
+use crate::ledger::{Author, genesis};
+use crate::util::*;
+
+/// The files of an index, by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn files(folder: &Path) -> Files {
+    let entries = fs::read_dir(folder.join("index")).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+fn put(folder: &Path, files: &Files) {
+    fs::remove_dir_all(folder.join("index")).ok();
+    fs::create_dir(folder.join("index")).unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.join("index").join(name), bytes).unwrap();
+    }
+}
+
+/// A ledger that was opened and closed several times, with seals between, and what the index was
+/// after each time.
+struct Grown {
+    store: MemoryStore,
+    folder: tempfile::TempDir,
+    saved: Vec<Files>,
+    /// What a replay of all entries gives.
+    replayed: State,
+}
+
+fn grown(sessions: u64) -> Grown {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let clock = ManualClock::new(UnixMs(START_MS));
+    let shared = || Arc::new(store.clone());
+    let path = Some(folder.path());
+    let (clock_of, operator) = (|| Clock::Manual(clock.clone()), || secret("operator"));
+    let writer = Writer::create_over(shared(), path, genesis(), operator(), clock_of()).unwrap();
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    writer.close().unwrap();
+    let mut saved = vec![files(folder.path())];
+    for session in 0..sessions {
+        let writer = Writer::over(shared(), path, operator(), clock_of()).unwrap();
+        for quantity in 0..1 + session % 4 {
+            writer.submit(author.donation(100 * session + quantity + 1)).unwrap();
+        }
+        if session % 3 == 1 {
+            clock.set(UnixMs(clock.now().0 + 20_000));
+            writer.seal().unwrap();
+            writer.submit(author.enrolment(&format!("charity-{session}"))).unwrap();
+        }
+        writer.close().unwrap();
+        saved.push(files(folder.path()));
+    }
+    let replayed = Ledger::over(shared(), None).unwrap().state().clone();
+    Grown { store, folder, saved, replayed }
+}
+
+impl Grown {
+    fn open(&self) -> Ledger {
+        Ledger::over(Arc::new(self.store.clone()), Some(self.folder.path())).unwrap()
+    }
+
+    /// Opens with these files, and compares all that the state says, also the hashes of tables.
+    fn check(&self, files: &Files, what: &str) {
+        put(self.folder.path(), files);
+        let state = self.open().state().clone();
+        assert!(state.fault().is_none() && state == self.replayed, "{what}");
+        let (mut state, mut replayed) = (state, self.replayed.clone());
+        assert_eq!(state.seal_statement(), replayed.seal_statement(), "{what}");
+        let sealed =
+            |state: &State| Sort::ALL.iter().map(|s| state.table(*s).sealed()).collect::<Vec<_>>();
+        assert_eq!(sealed(&state), sealed(&replayed), "{what}");
+    }
+}
+
+#[test]
+fn saving_appends_what_has_changed_and_opening_gives_the_state_of_a_replay() {
+    let grown = grown(12);
+    for pair in grown.saved.windows(2) {
+        assert_eq!(pair[0]["state"], pair[1]["state"]);
+        for name in ["changes", "values-0"] {
+            let before = pair[0].get(name).cloned().unwrap_or_default();
+            assert!(pair[1][name].starts_with(&before) && pair[1][name].len() > before.len());
+        }
+    }
+    for (session, files) in grown.saved.iter().enumerate() {
+        grown.check(files, &format!("session {session}"));
+    }
+}
+
+#[test]
+fn an_index_that_was_cut_off_anywhere_is_one_of_less() {
+    let grown = grown(9);
+    let newest = grown.saved.last().unwrap();
+    for name in newest.keys() {
+        let len = newest[name].len();
+        let ends = grown.saved.iter().filter_map(|files| files.get(name)).map(Vec::len);
+        let near: Vec<usize> = ends.flat_map(|end| end.saturating_sub(40)..end + 12).collect();
+        for cut in (0..len).filter(|cut| cut % 61 == 0 || near.contains(cut)) {
+            let mut files = newest.clone();
+            files.get_mut(name).unwrap().truncate(cut);
+            grown.check(&files, &format!("{name} cut at {cut}"));
+        }
+        let mut files = newest.clone();
+        files.remove(name);
+        grown.check(&files, &format!("without {name}"));
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_found_before_anything_rests_on_it() {
+    let grown = grown(9);
+    let newest = grown.saved.last().unwrap();
+    for name in ["state", "changes"] {
+        for at in (0..newest[name].len()).step_by(23) {
+            let mut files = newest.clone();
+            files.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
+            grown.check(&files, &format!("{name} flipped at {at}"));
+        }
+    }
+    // Values are not read when a ledger is opened: a wrong one is none, and that is said.
+    for at in (0..newest["values-0"].len()).step_by(23) {
+        let mut files = newest.clone();
+        files.get_mut("values-0").unwrap()[at] ^= 1 << (at % 8);
+        put(grown.folder.path(), &files);
+        let state = grown.open().state().clone();
+        let wrong = !grown.replayed.gifts.iter().eq(state.gifts.iter());
+        assert_eq!(wrong, state.fault().is_some(), "{at}");
+    }
+}
+
+/// Each file as it may be found after a crash while another base takes the old one's place.
+#[test]
+fn a_crash_while_the_base_is_rewritten_leaves_the_old_one_or_the_new() {
+    let grown = grown(9);
+    let old = grown.saved.last().unwrap();
+    put(grown.folder.path(), &Files::new());
+    grown.open().save_index().unwrap();
+    let new = files(grown.folder.path());
+    assert!(!new.contains_key("changes") && new["state"] != old["state"]);
+    let with = |files: &Files, name: &str, bytes: &[u8]| {
+        let mut files = files.clone();
+        files.insert(name.to_owned(), bytes.to_owned());
+        files
+    };
+    for cut in (0..=new["state"].len()).step_by(67) {
+        let files = with(old, "state.partial", &new["state"][..cut]);
+        grown.check(&files, &format!("partial of {cut}"));
+    }
+    // Values that were being moved together, and parts that follow another base.
+    grown.check(&with(old, "values-1", &new["values-0"]), "values moved");
+    grown.check(&with(&new, "changes", &old["changes"]), "parts of the old base");
+    grown.check(&with(&new, "values-7", &old["values-0"]), "values of the old base");
+    let torn = [&old["changes"][..], &[7; 100]].concat();
+    grown.check(&with(old, "changes", &torn), "something after the parts");
+}
+
+#[test]
+fn what_follows_a_torn_part_is_written_over_it() {
+    let grown = grown(4);
+    let mut files = grown.saved.last().unwrap().clone();
+    let len = files["changes"].len();
+    files.get_mut("changes").unwrap().truncate(len - 5);
+    put(grown.folder.path(), &files);
+    let mut ledger = grown.open();
+    ledger.save_index().unwrap();
+    drop(ledger);
+    let again = self::files(grown.folder.path());
+    assert_eq!(again["state"], files["state"]);
+    assert!(!again["changes"].starts_with(&files["changes"]));
+    grown.check(&again, "saved again");
+}

@@ -1,0 +1,188 @@
+//! Gifts and shipments that are not in memory. That the rules say the same of them, every world of
+//! these tests shows as it goes: beside its state grows one that keeps a single gift in memory.
+
+use std::sync::{Arc, Mutex};
+
+use giftproof::model::event::{Capacity, Purpose};
+use giftproof::model::hash::{EventHash, document_hash};
+use giftproof::model::state::{
+    Gift, History, Keep, Kept, MemoryShelf, Shelf, ShelfError, ShelfPlace, State,
+};
+
+use crate::util::*;
+
+/// Two gifts on their way in one shipment, received, and one of them used.
+fn history() -> World {
+    let mut world = World::new();
+    let mut give = |item: &str| {
+        let line = line(1, item, 100, "box", &[("hospital-a", 100)]);
+        let draft =
+            world.draft(recorded("red-cross", vec![line]), &[(Capacity::Taker, "red-cross")]);
+        world.accept(draft)
+    };
+    let (masks, gloves) = (give("masks"), give("gloves"));
+    let mut both = [(masks, 1, Some("hospital-a"), 60), (gloves, 1, Some("hospital-a"), 70)];
+    both.sort();
+    let id = shipment("red-cross", "S-1");
+    let sent = dispatch(id.clone(), "hospital-a", Purpose::Issue, portions(&both));
+    world.accept(world.draft(sent, &[(Capacity::Holder, "red-cross")]));
+    let arrivals = both.map(|(gift, line, meant_for, quantity)| {
+        arrival(goods(gift, line, meant_for), [quantity, 0, 0, 0, 0])
+    });
+    let came = receipt(id, true, arrivals.to_vec());
+    world.accept(world.draft(came, &[(Capacity::Taker, "hospital-a")]));
+    let more = portions(&[(masks, 1, Some("hospital-a"), 40)]);
+    let sent = dispatch(shipment("red-cross", "S-2"), "hospital-a", Purpose::Issue, more);
+    world.accept(world.draft(sent, &[(Capacity::Holder, "red-cross")]));
+    world
+}
+
+/// A state before its first gift, with its gifts on this shelf and one of them in memory.
+fn begun(world: &World, shelf: impl Shelf + 'static) -> State {
+    let mut state = State::begin(&world.log.event(0).unwrap(), world.log.leaf(0).unwrap()).unwrap();
+    state.gifts = Kept::over(shelf, 0);
+    state.shipments = Kept::over(MemoryShelf::default(), 0);
+    state
+}
+
+/// Lets the state follow the log, until the end or a fault.
+fn follow(state: &mut State, world: &World) -> Result<(), ShelfError> {
+    for index in 1..world.log.entries.len() as u64 {
+        let entry = world.log.event(index).unwrap();
+        let subjects = state.subjects(&entry.event, &world.log);
+        let applied = state.apply(&entry, &world.log);
+        state.fault().map_or(Ok(()), Err)?;
+        assert_eq!(applied, Ok(()), "entry {index} was refused for no fault");
+        state.advance(&entry, world.log.leaf(index).unwrap(), &subjects);
+    }
+    Ok(())
+}
+
+/// A shelf that others can look at, and that fails from some use on.
+#[derive(Clone, Default)]
+struct Watched(Arc<Mutex<(MemoryShelf, Option<usize>)>>);
+
+impl Watched {
+    fn failing_after(uses: usize) -> Self {
+        Self(Arc::new(Mutex::new((MemoryShelf::default(), Some(uses)))))
+    }
+
+    fn used<T>(
+        &self,
+        by: impl FnOnce(&mut MemoryShelf) -> Result<T, ShelfError>,
+    ) -> Result<T, ShelfError> {
+        let (shelf, left) = &mut *self.0.lock().unwrap();
+        match left {
+            Some(0) => return Err(ShelfError::Io(std::io::ErrorKind::StorageFull)),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        by(shelf)
+    }
+}
+
+impl Shelf for Watched {
+    fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
+        self.used(|shelf| shelf.put(bytes))
+    }
+
+    fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
+        self.used(|shelf| shelf.get(place))
+    }
+
+    fn clear(&mut self, place: ShelfPlace) {
+        self.0.lock().unwrap().0.clear(place);
+    }
+}
+
+#[test]
+fn a_shelf_that_fails_at_any_use_is_seen_before_an_answer_is_believed() {
+    let world = history();
+    let mut faults = 0;
+    loop {
+        let mut state = begun(&world, Watched::failing_after(faults));
+        match follow(&mut state, &world) {
+            Err(fault) => assert_eq!(fault.code(), "shelf/io"),
+            Ok(()) => {
+                // All that was to be asked was asked.
+                let known = state.gifts == world.state.gifts;
+                assert_eq!(known, state.fault().is_none());
+                if known {
+                    break;
+                }
+            }
+        }
+        faults += 1;
+    }
+    assert!(faults > 5, "the shelf was used {faults} times only");
+}
+
+/// A gift under so many ids, in a bound of so many gifts.
+fn many(count: u32, bound: usize) -> (Kept<Gift>, Vec<Gift>) {
+    let world = history();
+    let gift = world.state.gifts.iter().next().unwrap();
+    let mut kept = Kept::over(MemoryShelf::default(), bound * gift.weight());
+    let mut all: Vec<Gift> = Vec::new();
+    for number in 0..count {
+        let id = EventHash::from_bytes(*document_hash(&number.to_be_bytes()).as_bytes());
+        let gift = Gift { id, surplus: number.into(), ..Gift::clone(&gift) };
+        kept.put(gift.clone());
+        all.push(gift);
+        assert!(kept.hot_len() <= bound);
+    }
+    (kept, all)
+}
+
+#[test]
+fn any_number_of_values_needs_no_more_memory_than_the_bound() {
+    let (mut kept, mut all) = many(1_000, 7);
+    assert_eq!((kept.len(), kept.hot_len()), (1_000, 7));
+    for gift in &all {
+        assert_eq!(kept.get(&gift.id).as_deref(), Some(gift));
+    }
+    for (at, gift) in all.iter_mut().enumerate().step_by(3) {
+        gift.damaged = at as u64;
+        assert_eq!(kept.change(&gift.id, |kept| kept.damaged = at as u64), Some(()));
+        assert!(kept.hot_len() <= 7);
+    }
+    assert!(!kept.contains(&EventHash::from_bytes([7; 32])));
+    // The same first 20 bytes are not the same gift.
+    let mut other = *all[0].id.as_bytes();
+    other[31] ^= 1;
+    assert_eq!(kept.change(&EventHash::from_bytes(other), |_| ()), None);
+    all.sort_by_key(|gift| gift.id);
+    assert!(kept.iter().map(Arc::unwrap_or_clone).eq(all));
+    assert_eq!(kept.fault(), None);
+}
+
+#[test]
+fn a_copy_stays_as_it_was() {
+    let (mut kept, all) = many(50, 3);
+    let copy = kept.clone();
+    all.iter().for_each(|gift| assert!(kept.change(&gift.id, |gift| gift.rejected = 1).is_some()));
+    assert!(copy.iter().all(|gift| gift.rejected == 0));
+    assert!(kept.iter().all(|gift| gift.rejected == 1));
+}
+
+#[test]
+fn what_has_changed_is_told_once_with_its_place() {
+    let shelf = Watched::default();
+    let (some, all) = many(20, 20);
+    let mut kept = Kept::over(shelf.clone(), 4 * all[0].weight());
+    all.iter().for_each(|gift| kept.put(gift.clone()));
+    let mut places: std::collections::BTreeMap<_, _> =
+        kept.take_changes().unwrap().into_iter().collect();
+    assert_eq!(places.len(), 20);
+    assert_eq!(kept.take_changes().unwrap(), []);
+    kept.change(&all[3].id, |gift| gift.rejected = 9);
+    kept.get(&all[4].id).unwrap();
+    kept.warm(&all[5].id).unwrap();
+    let changes = kept.take_changes().unwrap();
+    let labels: Vec<_> = changes.iter().map(|(label, _)| *label).collect();
+    assert_eq!(labels, [Gift::label(&all[3].id)]);
+    places.extend(changes);
+    // Who has the shelf and the places has everything.
+    let again: Kept<Gift> = Kept::at_places(shelf, 0, places);
+    assert_eq!(again, kept);
+    assert_ne!(again, some);
+}
