@@ -401,7 +401,7 @@ impl Writer {
     ) -> Result<Accepted, Refused> {
         let (answer, pending) = channel();
         let size = Size::of(&event);
-        self.enqueue(Work::Event(event, Some(new_key)), size, answer);
+        self.enqueue(Work::Event(event, Some(Box::new(new_key))), size, answer);
         pending.wait()
     }
 

@@ -155,7 +155,7 @@ pub(super) struct Job<E> {
 /// What is to be recorded.
 pub(super) enum Work<E> {
     /// An event, with the operator's next key where it brings one in.
-    Event(E, Option<SecretKey>),
+    Event(E, Option<Box<SecretKey>>),
     /// A seal, which only the sequencer can make.
     Seal,
 }

@@ -211,7 +211,7 @@ impl Sequencer {
             AppendError::Log(error) => unreadable(error),
         })?;
         if rotates {
-            self.next_key = new_key;
+            self.next_key = new_key.map(|key| *key);
         }
         let (index, leaf) = (place.index, place.leaf);
         Ok(Accepted { index, leaf, hash, already: false, signatures_differ: false, warnings })
