@@ -486,7 +486,7 @@ fn sign(origin: Origin, tree: &TreeBuilder, key: &SecretKey) -> SignedCheckpoint
 
 /// Signs a checkpoint. The same checkpoint gives the same bytes.
 pub(super) fn sign_checkpoint(checkpoint: Checkpoint, key: &SecretKey) -> SignedCheckpoint {
-    checkpoint.sign(&ed25519_dalek::SigningKey::from_bytes(key.seed()))
+    checkpoint.sign(key.signing_key())
 }
 
 /// A node of the tree could not be had.

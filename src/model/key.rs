@@ -194,6 +194,11 @@ impl SecretKey {
         self.0.as_bytes()
     }
 
+    /// The key with its public half worked out, which signs notes. Not a copy.
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        &self.0
+    }
+
     /// The public key that verifies this key's signatures.
     pub fn public(&self) -> PublicKey {
         // Valid without a check: the scalar is a multiple of 8 in 2^254..2^255, hence 8m with
