@@ -203,7 +203,7 @@ impl<E> Queue<E> {
         let mut waiting = self.waiting();
         if !waiting.closed {
             waiting.jobs.extend(jobs);
-            self.changed.notify_one();
+            self.changed.notify_all();
             return;
         }
         let cause = waiting.cause.clone();
@@ -235,7 +235,16 @@ impl<E> Queue<E> {
             sum.is_some()
         });
         let count = fit.count();
-        Some(waiting.jobs.drain(..count).collect())
+        let jobs = waiting.jobs.drain(..count).collect();
+        // For whoever waits in `until_empty`; there is nobody else who could mistake it.
+        self.changed.notify_all();
+        Some(jobs)
+    }
+
+    /// Waits until nothing waits here, or nothing more is taken in.
+    pub(super) fn until_empty(&self) {
+        let full = |waiting: &mut Waiting<E>| !waiting.jobs.is_empty() && !waiting.closed;
+        drop(self.changed.wait_while(self.waiting(), full));
     }
 
     /// Takes nothing more in; what waits is still to be taken.
