@@ -153,8 +153,11 @@ fn a_destroyed_database_comes_back_from_each_kind_of_copy() {
     }
 }
 
+/// What becomes of an object's bytes; none if the object is lost.
+type Change<'a> = Option<&'a dyn Fn(&mut Vec<u8>)>;
+
 /// Changes the objects of a log below its head, as rot would if the database did not see it.
-fn alter(folder: &Path, objects: &[(ObjectName, Option<&dyn Fn(&mut Vec<u8>)>)]) {
+fn alter(folder: &Path, objects: &[(ObjectName, Change<'_>)]) {
     // The store never changes an object: its database is made again around the same head.
     let mut kept = Vec::new();
     let store = LocalStore::open(folder).unwrap();
