@@ -2,7 +2,7 @@
 //! log as it was seen, the state to go on from, the auditor's statement.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -10,20 +10,17 @@ use serde::Serialize;
 
 use super::audit::with_source;
 use super::context::{Context, now};
-use super::failure::{Failure, file_failed, read_file};
+use super::failure::{Failure, file_failed, read_file, write_failed};
 use super::keyring;
 use super::prove::write;
-use crate::bundle::SourceError;
 use crate::bundle::layout::CHECKPOINT_LEN_MAX;
+use crate::bundle::{Existing, OutputFile, SourceError};
 use crate::model::audited::AuditStatement;
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::hash::Digest32;
 use crate::model::note::{KeyKind, KeyName, VerifierKey};
 use crate::model::trust::TrustFile;
 use crate::verify::{AuditState, Outcome, Report, Since};
-
-/// The longest state that is read: that of some hundred million entries.
-const STATE_LEN_MAX: u64 = 64 << 30;
 
 /// With what a zip begins.
 const ZIP: &[u8] = b"PK";
@@ -75,8 +72,9 @@ impl FileArgs {
         let start = if about.is_file() { start_of(path)? } else { Vec::new() };
         if AuditState::is_state(&start) {
             let pinned = self.state_hash.ok_or_else(|| Failure::new("audit-state/unpinned"))?;
-            let state = AuditState::open(&read_file(path, STATE_LEN_MAX)?, &pinned);
-            let state = state.map_err(|error| {
+            let read = File::open(path)
+                .and_then(|file| AuditState::read(&mut BufReader::new(file), &pinned));
+            let state = read.map_err(|error| file_failed(path, &error))?.map_err(|error| {
                 Failure::new(error.code()).with("path", path.display()).or_say(error)
             })?;
             return Ok(Since::State(Box::new(state)));
@@ -138,9 +136,8 @@ impl FileArgs {
         let at = now().0 / 1000;
         let mut written = Written::default();
         if let Some(path) = &self.save_state {
-            match AuditState::encode(report, at) {
-                Some((bytes, hash)) => {
-                    write(path, &bytes)?;
+            match write_state(path, report, at).map_err(|error| write_failed(path, &error))? {
+                Some(hash) => {
                     written.state = Some(path.clone());
                     written.state_sha256 = Some(hash.to_string());
                 }
@@ -191,4 +188,14 @@ fn start_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     read.map_err(|error| file_failed(path, &error))?;
     Ok(start)
+}
+
+/// Writes the state for the next audit, as it goes along; the file appears whole or not at all.
+fn write_state(path: &Path, report: &Report, at: u64) -> io::Result<Option<Digest32>> {
+    let mut file = OutputFile::create(path, Existing::Refuse)?;
+    let hash = AuditState::write(report, at, &mut file)?;
+    if hash.is_some() {
+        file.commit()?;
+    }
+    Ok(hash)
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::keyfile::KeyFileError;
 use crate::ledger::LedgerError;
 use crate::model::encoding::Malformed;
+use crate::model::state::ShelfError;
 use crate::model::violation::{Code, Detail, Violation};
 use crate::writer::{Refused, WriterError};
 
@@ -165,6 +166,12 @@ impl From<Code> for Failure {
 impl From<Malformed> for Failure {
     fn from(malformed: Malformed) -> Self {
         Self::refused(malformed.code)
+    }
+}
+
+impl From<ShelfError> for Failure {
+    fn from(error: ShelfError) -> Self {
+        Self::new(error.code()).or_say(error)
     }
 }
 

@@ -161,7 +161,7 @@ impl AuditError {
 ///
 /// In memory are 32 bytes an entry, the state that follows from the entries, and for each thread
 /// about 30 MB of what is being read: ten times as much if entries are as large as can be. Of gifts
-/// and shipments, those that were touched last are in memory, and of the others 50 bytes each; what
+/// and shipments, those that were touched last are in memory, and of the others 45 bytes each; what
 /// they say goes to a temporary file once it is more than a few megabytes.
 ///
 /// # Errors

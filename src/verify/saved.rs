@@ -12,6 +12,7 @@
 //! the end of the file finds damage only.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use bincode::{Decode, Encode};
 use sha2::{Digest as _, Sha256};
@@ -35,6 +36,9 @@ use crate::model::violation::{Code, Violation};
 
 /// With what every state begins.
 const CONTEXT: &[u8] = b"\xffgiftproof audit state v1\0";
+
+/// So many bytes tell any version.
+const BEGIN_LEN: u64 = 64;
 
 /// Bytes that are no state of an audit, or not the one that was pinned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -118,9 +122,36 @@ type Counted<T> = (Vec<T>, u64);
 
 impl AuditState {
     /// The state with which an audit ended, and its hash. None if it did not end well enough to go
-    /// on from: with all entries replayed, and nothing wrong but in entries.
+    /// on from: with all entries replayed, and nothing wrong but in entries; or where what it kept
+    /// outside memory cannot be had.
     pub fn encode(report: &Report, audited_at_unix_seconds: u64) -> Option<(Vec<u8>, Digest32)> {
-        let (checkpoint, state) = (report.signed_checkpoint.as_ref()?, report.state.as_ref()?);
+        let mut bytes = Vec::new();
+        let hash = Self::write(report, audited_at_unix_seconds, &mut bytes).ok()??;
+        Some((bytes, hash))
+    }
+
+    /// Writes what [`Self::encode`] gives, as it goes along, and gives the hash.
+    ///
+    /// # Errors
+    /// That of writing, or why gifts cannot be had.
+    pub fn write(
+        report: &Report,
+        audited_at_unix_seconds: u64,
+        into: &mut dyn Write,
+    ) -> io::Result<Option<Digest32>> {
+        let body = Self::body(report, audited_at_unix_seconds);
+        let (Some(body), Some(state)) = (body, &report.state) else { return Ok(None) };
+        let mut hashed = Hashed::new(&mut *into);
+        hashed.write_all(CONTEXT)?;
+        derived::write(&body, &mut hashed)?;
+        state.write(&mut hashed)?;
+        let hash = hashed.hash();
+        into.write_all(hash.as_bytes())?;
+        Ok(Some(hash))
+    }
+
+    fn body(report: &Report, audited_at_unix_seconds: u64) -> Option<Body> {
+        let checkpoint = report.signed_checkpoint.as_ref()?;
         let end = report.end.as_ref()?;
         if report.failures.count() != end.found.failures.count() {
             return None;
@@ -131,7 +162,7 @@ impl AuditState {
             partial_tiles.push(tile.hashes.iter().map(|hash| *hash.as_bytes()).collect());
         }
         let found = &end.found;
-        let body = Body {
+        Some(Body {
             checkpoint: checkpoint.to_string(),
             audited_at_unix_seconds,
             partial_tiles,
@@ -142,13 +173,7 @@ impl AuditState {
             unjudged: stored(&found.unjudged)?,
             seal_missed: found.seal_missed,
             failed_subjects: found.failed_subjects.clone(),
-        };
-        let mut bytes = CONTEXT.to_vec();
-        bytes.extend(derived::encode(&body));
-        state.write(&mut bytes).ok()?;
-        let hash = Digest32::from_bytes(Sha256::digest(&bytes).into());
-        bytes.extend_from_slice(hash.as_bytes());
-        Some((bytes, hash))
+        })
     }
 
     /// As what [`Self::encode`] writes and [`Self::open`] reads, without the bytes between.
@@ -171,29 +196,72 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError`], the first that applies, in the order of its variants.
     pub fn open(bytes: &[u8], pinned: &Digest32) -> Result<Self, AuditStateError> {
-        if let Some(found) = newer(CONTEXT, bytes) {
-            return Err(AuditStateError::NewerVersion(found));
+        Self::read(&mut io::Cursor::new(bytes), pinned).unwrap_or(Err(AuditStateError::Malformed))
+    }
+
+    /// As [`Self::open`], from a file: twice, since nothing of it is believed before its hash is
+    /// known.
+    ///
+    /// # Errors
+    /// That of reading, or of what is kept outside memory.
+    pub fn read(
+        from: &mut (impl Read + Seek),
+        pinned: &Digest32,
+    ) -> io::Result<Result<Self, AuditStateError>> {
+        let len = from.seek(SeekFrom::End(0))?;
+        from.rewind()?;
+        let mut begin = Vec::new();
+        from.take(BEGIN_LEN).read_to_end(&mut begin)?;
+        if let Some(found) = newer(CONTEXT, &begin) {
+            return Ok(Err(AuditStateError::NewerVersion(found)));
         }
-        if !bytes.starts_with(CONTEXT) {
-            return Err(AuditStateError::Version);
+        if !begin.starts_with(CONTEXT) {
+            return Ok(Err(AuditStateError::Version));
         }
-        let (content, stated) = bytes.split_last_chunk().ok_or(AuditStateError::Hash)?;
-        let found = Digest32::from_bytes(Sha256::digest(content).into());
-        if found != Digest32::from_bytes(*stated) {
-            return Err(AuditStateError::Hash);
+        let Some(len) = len.checked_sub((CONTEXT.len() + HASH_LEN) as u64) else {
+            return Ok(Err(AuditStateError::Hash));
+        };
+        from.seek(SeekFrom::Start(CONTEXT.len() as u64))?;
+        let mut hashed = Hashed::new(io::sink());
+        hashed.write_all(CONTEXT)?;
+        io::copy(&mut from.take(len), &mut hashed)?;
+        let found = hashed.hash();
+        let mut stated = [0; HASH_LEN];
+        from.read_exact(&mut stated)?;
+        if found != Digest32::from_bytes(stated) {
+            return Ok(Err(AuditStateError::Hash));
         }
         if found != *pinned {
-            return Err(AuditStateError::Pinned { pinned: *pinned, found });
+            return Ok(Err(AuditStateError::Pinned { pinned: *pinned, found }));
         }
-        let read = |mut content: &[u8]| {
-            let len = content.len() as u64;
-            let body = derived::read(&mut content, len).ok()?;
-            let (gifts, shipments) =
-                (Kept::over(Spill::default(), HOT_MAX), Kept::over(Spill::default(), HOT_MAX));
-            let state = State::read(&mut content, len, gifts, shipments).ok()?;
-            Self::restore(body, state).filter(|_| content.is_empty())
+        from.seek(SeekFrom::Start(CONTEXT.len() as u64))?;
+        let mut hashed = Hashed::new(from.take(len));
+        hashed.hash.update(CONTEXT);
+        let read = Self::parts(&mut hashed, len);
+        let (body, state) = match read {
+            Ok(parts) => parts,
+            Err(error) => match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                    return Ok(Err(AuditStateError::Malformed));
+                }
+                _ => return Err(error),
+            },
         };
-        content.get(CONTEXT.len()..).and_then(read).ok_or(AuditStateError::Malformed)
+        if hashed.inner.limit() > 0 {
+            return Ok(Err(AuditStateError::Malformed));
+        }
+        // The file may have changed since it was read first.
+        if hashed.hash() != found {
+            return Ok(Err(AuditStateError::Hash));
+        }
+        Ok(Self::restore(body, state).ok_or(AuditStateError::Malformed))
+    }
+
+    fn parts(from: &mut dyn Read, len: u64) -> io::Result<(Body, State)> {
+        let body = derived::read(from, len)?;
+        let gifts = Kept::over(Spill::default(), HOT_MAX);
+        let shipments = Kept::over(Spill::default(), HOT_MAX);
+        Ok((body, State::read(from, len, gifts, shipments)?))
     }
 
     fn restore(body: Body, state: State) -> Option<Self> {
@@ -255,6 +323,42 @@ impl AuditState {
     /// When that was, in seconds since 1970 by the auditor's clock.
     pub fn audited_at_unix_seconds(&self) -> u64 {
         self.audited_at_unix_seconds
+    }
+}
+
+/// What is read or written through here, with the hash of it.
+struct Hashed<T> {
+    inner: T,
+    hash: Sha256,
+}
+
+impl<T> Hashed<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hash: Sha256::new() }
+    }
+
+    fn hash(self) -> Digest32 {
+        Digest32::from_bytes(self.hash.finalize().into())
+    }
+}
+
+impl<T: Write> Write for Hashed<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashed<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.hash.update(&bytes[..read]);
+        Ok(read)
     }
 }
 

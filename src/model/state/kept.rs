@@ -61,7 +61,7 @@ struct Hot<V> {
 
 /// Any number of values, of which a bounded part is in memory.
 ///
-/// A copy shares the shelf with the original.
+/// A copy shares the shelf with the original, and its faults.
 pub struct Kept<V: Keep> {
     /// Where each value lies; `None` for what is hot and on the shelf not as it is now.
     directory: BTreeMap<Label, Option<Place>>,
@@ -71,7 +71,7 @@ pub struct Kept<V: Keep> {
     shelf: Arc<RwLock<dyn Shelf>>,
     /// What has changed since [`Self::take_changes`]; `None` before it is asked first.
     changed: Option<BTreeSet<Label>>,
-    fault: OnceLock<ShelfError>,
+    fault: Arc<OnceLock<ShelfError>>,
 }
 
 impl<V: Keep> Default for Kept<V> {
@@ -91,7 +91,7 @@ impl<V: Keep> Kept<V> {
             hot_max,
             shelf: Arc::new(RwLock::new(shelf)),
             changed: None,
-            fault: OnceLock::new(),
+            fault: Arc::default(),
         }
     }
 
@@ -338,7 +338,7 @@ impl<V: Keep> Clone for Kept<V> {
             hot_max: self.hot_max,
             shelf: Arc::clone(&self.shelf),
             changed: self.changed.clone(),
-            fault: self.fault.clone(),
+            fault: Arc::clone(&self.fault),
         }
     }
 }

@@ -12,6 +12,7 @@ mod correct;
 mod custody;
 mod evidence;
 mod gift;
+mod held;
 mod kept;
 mod parties;
 mod scope;
@@ -224,17 +225,6 @@ impl State {
         self.events.index_of(event, is_at)
     }
 
-    /// A gift by the id that donors hold.
-    pub fn gift_by_id(&self, id: &GiftId) -> Option<Arc<Gift>> {
-        self.gifts.labelled(id.as_bytes())
-    }
-
-    /// Why gifts or shipments could not be had, if that has happened: the rules took them for
-    /// absent. Whatever the state has answered since may be wrong.
-    pub fn fault(&self) -> Option<ShelfError> {
-        self.gifts.fault().or(self.shipments.fault())
-    }
-
     /// The links that an event's entry must have now.
     ///
     /// # Errors
@@ -321,32 +311,12 @@ impl State {
             }
         }
         if let Some(statement) = &event.statement {
+            self.warm(statement, event.hash);
             self.authorise(&event.head, statement, entry, history)?;
             self.carry_out(statement, entry, history)?;
         }
         self.events.insert(&event.hash, entry.index);
         Ok(())
-    }
-
-    /// Marks every gift that a refused entry touches: "ledger fails here".
-    pub fn fail(&mut self, subjects: &BTreeSet<Subject>, index: EntryIndex, code: &str) {
-        for subject in subjects {
-            // Its id is all that some entries say of a gift.
-            if let Subject::Gift(donation) = subject
-                && let Some(gift) = self.gift_by_id(&GiftId::from(donation))
-            {
-                self.mark_failed(&gift.id, index, code);
-            }
-        }
-    }
-
-    /// Marks a gift, if no earlier entry has.
-    pub fn mark_failed(&mut self, gift: &EventHash, index: EntryIndex, code: &str) {
-        self.gifts.change(gift, |gift| {
-            if gift.failed.as_ref().is_none_or(|(first, _)| index < *first) {
-                gift.failed = Some((index, code.to_owned()));
-            }
-        });
     }
 
     /// Lets an authorised statement take effect.

@@ -3,22 +3,24 @@
 //! The model puts nothing on a disk: whoever has more than fits in memory gives it a [`Shelf`].
 
 use std::io;
+use std::num::NonZeroU64;
 
 use thiserror::Error;
 
 /// Where bytes lie on a shelf. What the number says is the shelf's own affair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(u64);
+pub struct Place(NonZeroU64);
 
 impl Place {
-    /// The place with this number.
+    /// The place with this number, below 2^64 - 1.
     pub const fn new(number: u64) -> Self {
-        Self(number)
+        // So that no place is zero, and an optional one takes 8 bytes in a directory.
+        Self(NonZeroU64::MIN.saturating_add(number))
     }
 
     /// Its number.
     pub const fn number(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 }
 
@@ -85,24 +87,24 @@ impl Shelf for MemoryShelf {
         let bytes = Some(bytes.into());
         match self.free.pop() {
             Some(place) => {
-                self.places[place.0 as usize] = bytes;
+                self.places[place.number() as usize] = bytes;
                 Ok(place)
             }
             None => {
                 self.places.push(bytes);
-                Ok(Place(self.places.len() as u64 - 1))
+                Ok(Place::new(self.places.len() as u64 - 1))
             }
         }
     }
 
     fn get(&self, place: Place) -> Result<Vec<u8>, ShelfError> {
-        let at = usize::try_from(place.0).map_err(|_| ShelfError::Damaged)?;
+        let at = usize::try_from(place.number()).map_err(|_| ShelfError::Damaged)?;
         let bytes = self.places.get(at).and_then(Option::as_deref);
         bytes.map(<[u8]>::to_vec).ok_or(ShelfError::Damaged)
     }
 
     fn clear(&mut self, place: Place) {
-        self.places[place.0 as usize] = None;
+        self.places[place.number() as usize] = None;
         self.free.push(place);
     }
 }

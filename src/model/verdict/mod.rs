@@ -360,11 +360,10 @@ impl Verdict {
         entries.dedup();
         // A dispatch of the same shipment that carried only other gifts says nothing of this one.
         let other = |index: &EntryIndex| {
-            let of_gift = gift.entries.contains(index);
-            of_gift
-                || shipments.iter().any(|shipment| {
-                    shipment.deliveries.iter().any(|delivery| delivery.index == *index)
-                })
+            let delivered = |shipment: &Arc<Shipment>| {
+                shipment.deliveries.iter().any(|delivery| delivery.index == *index)
+            };
+            gift.entries.contains(index) || shipments.iter().any(delivered)
         };
         entries.retain(other);
         entries
