@@ -80,8 +80,7 @@ impl Index {
         let (mut state, mut written, values) = base.filter(|(state, ..)| is_of(log, state))?;
         let fits = |changes: &Changes| has(log, changes.size, changes.last_leaf);
         take_in_parts(&folder, &mut state, &mut written, &values, fits);
-        // From now on the state remembers what changes.
-        state.take_changes().ok()?;
+        state.track_changes();
         values.remove_others(&folder);
         let size = state.size;
         Some((Self { folder, values, written: Some(written), size }, state))

@@ -39,6 +39,13 @@ pub struct Changes {
 }
 
 impl State {
+    /// What has changed until now is not asked for: [`Self::take_changes`] gives what changes after.
+    pub fn track_changes(&mut self) {
+        self.gifts.track_changes();
+        self.shipments.track_changes();
+        self.take_changes().expect("nothing has to be put on a shelf");
+    }
+
     /// What has changed since this was asked last. The first time it is not known, and the answer
     /// is of no use; from then on it is remembered, in memory in proportion to what changes.
     ///

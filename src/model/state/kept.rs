@@ -202,6 +202,11 @@ impl<V: Keep> Kept<V> {
         places
     }
 
+    /// What has changed until now is not asked for: [`Self::take_changes`] gives what changes after.
+    pub fn track_changes(&mut self) {
+        self.changed = Some(BTreeSet::new());
+    }
+
     /// Where everything lies, in the order of labels; `None` for what has changed since
     /// [`Self::take_changes`].
     pub fn places(&self) -> impl Iterator<Item = (Label, Option<Place>)> {

@@ -14,6 +14,7 @@ mod evidence;
 mod gift;
 mod held;
 mod kept;
+mod lists;
 mod parties;
 mod scope;
 mod seal;
@@ -27,7 +28,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use serde::Serialize;
 
 pub use super::changed::Tracked;
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
@@ -35,6 +35,7 @@ pub use changes::Changes;
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
 pub use kept::{HOT_MAX, Keep, Kept, LABEL_LEN, Label};
+pub use lists::{Campaign, NeedState, OrderState, RecallState};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;
 pub use seal::Sealed;
@@ -46,7 +47,7 @@ use gift::{Books, Fact};
 use seal::Seals;
 use seen::Seen;
 
-use super::date::{Date, UnixMs};
+use super::date::UnixMs;
 use super::entry::{Link, Links, NO_LEAF, OpenEvent, Place};
 use super::event::*;
 use super::hash::{EventHash, LeafHash};
@@ -73,60 +74,6 @@ pub trait History {
     fn event(&self, index: EntryIndex) -> Option<Recorded>;
     /// The leaf hash of an entry below the one that is being applied.
     fn leaf(&self, index: EntryIndex) -> Option<LeafHash>;
-}
-
-/// A recall.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct RecallState {
-    /// The event.
-    pub event: EventHash,
-    /// Its entry.
-    pub index: EntryIndex,
-    /// Who recalls.
-    pub by: Handle,
-    /// The recall's number.
-    pub number: Text<60>,
-    /// The entry that lifted it.
-    pub lifted: Option<EntryIndex>,
-}
-
-/// A need.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct NeedState {
-    /// The event.
-    pub event: EventHash,
-    /// Its entry.
-    pub index: EntryIndex,
-    /// Who wants it.
-    pub recipient: Handle,
-    /// What is wanted.
-    pub need: NeedDeclared,
-    /// The entry that closed it.
-    pub closed: Option<EntryIndex>,
-}
-
-/// An order on pooled stock.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct OrderState {
-    /// The event.
-    pub event: EventHash,
-    /// Its entry.
-    pub index: EntryIndex,
-    /// Who ordered.
-    pub by: Handle,
-    /// The order.
-    pub order: Order,
-    /// How much of it designations have carried out.
-    pub carried_out: u64,
-}
-
-/// A public campaign, as far as its reports go.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, Serialize)]
-pub struct Campaign {
-    /// The day of its first gift.
-    pub first: Date,
-    /// The days of its reports: attestations of that kind that name its number as a document.
-    pub reports: Vec<Date>,
 }
 
 /// Everything that follows from the entries so far.
