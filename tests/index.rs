@@ -1,13 +1,15 @@
 //! The derived index: whatever becomes of its files, a ledger opens with the state that a replay of
 //! all entries gives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use giftproof::ledger::Ledger;
 use giftproof::model::date::UnixMs;
+use giftproof::model::encoding::List;
+use giftproof::model::event::*;
 use giftproof::model::seal::Sort;
 use giftproof::model::state::State;
 use giftproof::store::MemoryStore;
@@ -32,6 +34,11 @@ fn put(folder: &Path, files: &Files) {
     for (name, bytes) in files {
         fs::write(folder.join("index").join(name), bytes).unwrap();
     }
+}
+
+/// The name of the one file of values.
+fn values(files: &Files) -> &str {
+    files.keys().find(|name| name.starts_with("values-")).unwrap()
 }
 
 /// A ledger that was opened and closed several times, with seals between, and what the index was
@@ -95,7 +102,7 @@ fn saving_appends_what_has_changed_and_opening_gives_the_state_of_a_replay() {
     let grown = grown(12);
     for pair in grown.saved.windows(2) {
         assert_eq!(pair[0]["state"], pair[1]["state"]);
-        for name in ["changes", "values-0"] {
+        for name in ["changes", values(&pair[1])] {
             let before = pair[0].get(name).cloned().unwrap_or_default();
             assert!(pair[1][name].starts_with(&before) && pair[1][name].len() > before.len());
         }
@@ -136,9 +143,10 @@ fn a_flipped_bit_is_found_before_anything_rests_on_it() {
         }
     }
     // Values are not read when a ledger is opened: a wrong one is none, and that is said.
-    for at in (0..newest["values-0"].len()).step_by(23) {
+    let name = values(newest);
+    for at in (0..newest[name].len()).step_by(23) {
         let mut files = newest.clone();
-        files.get_mut("values-0").unwrap()[at] ^= 1 << (at % 8);
+        files.get_mut(name).unwrap()[at] ^= 1 << (at % 8);
         put(grown.folder.path(), &files);
         let state = grown.open().state().clone();
         let wrong = !grown.replayed.gifts.iter().eq(state.gifts.iter());
@@ -165,11 +173,60 @@ fn a_crash_while_the_base_is_rewritten_leaves_the_old_one_or_the_new() {
         grown.check(&files, &format!("partial of {cut}"));
     }
     // Values that were being moved together, and parts that follow another base.
-    grown.check(&with(old, "values-1", &new["values-0"]), "values moved");
+    grown.check(&with(old, "values-1", &new[values(&new)]), "values moved");
     grown.check(&with(&new, "changes", &old["changes"]), "parts of the old base");
-    grown.check(&with(&new, "values-7", &old["values-0"]), "values of the old base");
+    grown.check(&with(&new, "values-7", &old[values(old)]), "values of the old base");
     let torn = [&old["changes"][..], &[7; 100]].concat();
     grown.check(&with(old, "changes", &torn), "something after the parts");
+}
+
+/// A gift that changes again and again is written each time; what it was is thrown away.
+#[test]
+fn what_is_written_stays_in_proportion_to_what_there_is() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let shared = || Arc::new(store.clone());
+    let path = Some(folder.path());
+    let (genesis, operator) = (genesis(), || secret("operator"));
+    let writer =
+        Writer::create_over(shared(), path, genesis, operator(), crate::ledger::clock()).unwrap();
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    let gift = writer.submit(author.donation(5)).unwrap().hash;
+    writer.close().unwrap();
+    let mut bases = vec![files(folder.path())["state"].clone()];
+    let mut values = BTreeSet::new();
+    for _ in 0..150 {
+        let writer = Writer::over(shared(), path, operator(), crate::ledger::clock()).unwrap();
+        let testimony = Testimony { goods: goods(gift, 1, None), quantity: 1 };
+        let said = Attestation {
+            evidence: EvidenceKind::PaperReceipt,
+            text: text(""),
+            url: text(""),
+            from: None,
+            until: None,
+            held_by: None,
+            recipient_name: text("A"),
+            shipment: None,
+            goods: List::new(vec![testimony]).unwrap(),
+            listed: List::default(),
+        };
+        writer.submit(author.event(said, &[(Capacity::Speaker, "red-cross")])).unwrap();
+        writer.close().unwrap();
+        let files = files(folder.path());
+        values.extend(files.keys().filter(|name| name.starts_with("values")).cloned());
+        // A base, its parts, and one file of values.
+        assert!(files.len() <= 3, "{:?}", files.keys());
+        if bases.last() != Some(&files["state"]) {
+            assert!(!files.contains_key("changes"));
+            bases.push(files["state"].clone());
+        }
+        let parts = files.get("changes").map_or(0, Vec::len);
+        assert!(parts < (1 << 16) + 4096 + files["state"].len() / 2, "{parts}");
+    }
+    assert!((2..15).contains(&bases.len()), "{}", bases.len());
+    assert!(values.len() > 1, "{values:?}");
+    let read = Ledger::over(shared(), path).unwrap().state().clone();
+    assert!(read == *Ledger::over(shared(), None).unwrap().state());
 }
 
 #[test]

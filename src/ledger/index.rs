@@ -37,7 +37,7 @@ const MAGIC: &[u8] = b"giftproof-index/v3\n";
 const HASH_LEN: u64 = 32;
 
 /// The parts may have half as many bytes as the base, and at least so many.
-const PARTS_LEN_MIN: u64 = 1 << 20;
+const PARTS_LEN_MIN: u64 = 1 << 16;
 
 type Hash = [u8; HASH_LEN as usize];
 
@@ -69,7 +69,7 @@ impl Index {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => fs::create_dir_all(&folder)?,
         }
-        let values = Values::create(&folder, 0)?;
+        let values = Values::create(&folder, rand::random())?;
         Ok(Self { folder, values, written: None, size: 0 })
     }
 
@@ -172,7 +172,7 @@ impl Index {
 
     /// Copies what is of use to the next file of values.
     fn move_values(&mut self, state: &mut State) -> io::Result<()> {
-        let values = Values::create(&self.folder, self.values.extent().number + 1)?;
+        let values = Values::create(&self.folder, rand::random())?;
         let gifts = moved(&state.gifts, &values)?;
         let shipments = moved(&state.shipments, &values)?;
         (state.gifts, state.shipments, self.values) = (gifts, shipments, values);

@@ -8,7 +8,8 @@
 //!
 //! A place is the offset of a record. No place is given twice, so whatever is durable still finds
 //! what it names. When more than half of a file is of no use any more, the rest is copied to the
-//! next one, together with a new base of the index, which says which file is meant.
+//! another one, together with a new base of the index, which says which file is meant. Its number
+//! is random: no base finds places in a file that was made after another one was lost.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -44,10 +45,10 @@ struct Open {
 }
 
 impl Values {
-    /// An empty file.
+    /// An empty file, of a number that there is none of.
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(true);
+        let options = options.read(true).write(true).create_new(true);
         let file = options.open(path(folder, number))?;
         Ok(Self::of(file, Extent { number, len: 0, garbage: 0 }))
     }
