@@ -204,6 +204,12 @@ fn the_state_is_the_same_with_and_without_the_index() {
     let (folder, author) = folder_with(300);
     let index = folder.path().join("index/state");
     let saved = fs::read(&index).unwrap();
+    let whole = tempfile::tempdir().unwrap();
+    copy_folder(index.parent().unwrap(), &whole.path().join("index"));
+    let put_whole = |folder: &Path| {
+        fs::remove_dir_all(folder.join("index")).ok();
+        copy_folder(&whole.path().join("index"), &folder.join("index"));
+    };
     let reference = Ledger::open(folder.path()).unwrap().state().clone();
 
     fs::remove_dir_all(folder.path().join("index")).unwrap();
@@ -220,14 +226,14 @@ fn the_state_is_the_same_with_and_without_the_index() {
     assert!(*Ledger::open(folder.path()).unwrap().state() == reference);
 
     // One from before is caught up with; one of another ledger, or from the future, is none.
-    fs::write(&index, &saved).unwrap();
+    put_whole(folder.path());
     let writer = open(folder.path());
     writer.submit(author.donation(7)).unwrap();
     writer.close().unwrap();
-    fs::write(&index, &saved).unwrap();
+    put_whole(folder.path());
     check_ledger(&Ledger::open(folder.path()).unwrap());
     let (other, _) = folder_with(10);
-    fs::write(other.path().join("index/state"), &saved).unwrap();
+    put_whole(other.path());
     check_ledger(&Ledger::open(other.path()).unwrap());
 
     fs::remove_file(&index).unwrap();
