@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(statement.checkpoint.size, 12_034);
         assert_eq!((statement.differences, statement.audited_at_unix_seconds), (17, 1_800_000_000));
         for (from, to, code) in [
-            ("v1\n", "v2\n", "audit-statement/version"),
+            ("v1\n", "v2\n", "audit-statement/newer-version"),
             ("giftproof audit", "giftproof  audit", "audit-statement/version"),
             ("\n17\n", "\n", "audit-statement/structure"),
             ("\n17\n", "\n17\n17\n", "audit-statement/structure"),

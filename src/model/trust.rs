@@ -408,7 +408,7 @@ mod tests {
         for (file, code) in [
             ("x".repeat(TRUST_LEN_MAX + 1), "trust/too-long"),
             (String::new(), "trust/version"),
-            (replaced("/v1", "/v2"), "trust/version"),
+            (replaced("/v1", "/v2"), "trust/newer-version"),
             (format!("\u{feff}{good}"), "trust/version"),
             (good.replace('\n', "\r\n"), "trust/version"),
             (replaced("origin ", "genesis "), "trust/structure"),

@@ -292,7 +292,7 @@ mod tests {
             drop(lock);
             LocalStore::open(folder.path()).unwrap();
         }
-        fs::write(folder.path().join(MARKER), "giftproof-ledger/v2\n").unwrap();
+        fs::write(folder.path().join(MARKER), "giftproof-ledger/v3\n").unwrap();
         let newer = FolderLock::take_damaged(folder.path()).unwrap_err();
         assert_eq!(newer.code(), "store/newer-version");
         let empty = tempfile::tempdir().unwrap();
