@@ -4,7 +4,7 @@
 //!
 //! Each node of the tree over the buckets keeps what its rows come to now. Where that has changed
 //! since the newest seal, it also keeps what they came to then, and a bucket the rows as they were.
-//! So what was sealed can still be proven while the log goes on. In memory: about 95 bytes a row,
+//! So what was sealed can still be proven while the log goes on. In memory: about 100 bytes a row,
 //! and 150 for each row that has changed since the newest seal.
 //!
 //! Subject hashes are spread evenly unless somebody searches for subjects that share their first
