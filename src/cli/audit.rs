@@ -22,7 +22,6 @@ use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::date::UnixMs;
 use crate::model::ident::EntryIndex;
 use crate::model::policy::Cosigned;
-use crate::model::state::State;
 use crate::model::trust::{TRUST_LEN_MAX, TrustError, TrustFile};
 use crate::model::verdict::{AsOf, Summary};
 use crate::model::violation::Code;
@@ -116,14 +115,13 @@ pub fn run(args: &Args, ctx: &Context) -> Result<(), Failure> {
         .as_ref()
         .map(|state| Summary::of(state, AsOf::newest(state, &report.cosigned)));
     let differences = summary.as_ref().map_or(0, |summary| summary.with_differences);
-    check_fault(&report)?;
+    ctx.check_faults()?;
     let written = args.files.write(&report, differences, auditor.as_ref(), ctx)?;
     let mut text = page(ctx, &report, earlier.as_ref(), summary.as_ref(), seconds);
     if let (true, Some(state)) = (args.list, &report.state) {
         let phrases = Phrases { language: ctx.language, state };
         text.push_str(&format!("\n{}", differing(&phrases)));
     }
-    check_fault(&report)?;
     text.push_str(&written.lines(ctx));
     text.push_str(&args.evidence.write(&evidence, ctx)?);
     let checkpoint = report.checkpoint.as_ref();
@@ -262,14 +260,12 @@ pub fn audit(
     let line = progress::Progress::begin(ctx, "audit");
     let progress = |progress: Progress| line.at(progress.done, progress.size);
     let options = Options { progress: Some(&progress), ..Options::default() };
-    verify::audit_since(source, trust, since, &options)
-        .map_err(|error| Failure::new(error.code()).or_say(error))
-}
-
-/// What was read of gifts after the audit counts for nothing if one of them could not be had.
-fn check_fault(report: &Report) -> Result<(), Failure> {
-    let fault = report.state.as_ref().and_then(State::fault);
-    fault.map_or(Ok(()), |fault| Err(fault.into()))
+    let report = verify::audit_since(source, trust, since, &options)
+        .map_err(|error| Failure::new(error.code()).or_say(error))?;
+    if let Some(state) = &report.state {
+        ctx.watch(state, Failure::from);
+    }
+    Ok(report)
 }
 
 fn page(

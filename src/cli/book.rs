@@ -42,6 +42,7 @@ impl Book {
             return Ok(Self::Ledger(Box::new(ctx.open()?)));
         }
         if let Some(state) = Mirror::state_of(path) {
+            ctx.watch(state.state(), Failure::from);
             return Ok(Self::Copy { path: path.to_path_buf(), state: Box::new(state) });
         }
         let report = with_files(path, |source| audit(source, None, Since::Nothing, ctx))?;

@@ -1,6 +1,6 @@
 //! What every command is given: language, form of the answer, ledger, operator's key.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt::{Display, Write as _};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,14 @@ use unicode_width::UnicodeWidthStr;
 use super::failure::{Failure, output_failed};
 use super::locales::Language;
 use super::progress::Progress;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 use crate::model::date::UnixMs;
 use crate::model::key::SecretKey;
+use crate::model::state::{ShelfError, State};
 use crate::writer::{Clock, Operator, Writer};
+
+/// Says why a gift or a shipment could not be had, if that has happened.
+pub type Watch = Box<dyn Fn() -> Option<Failure>>;
 
 /// What every command is given.
 pub struct Context {
@@ -37,6 +41,8 @@ pub struct Context {
     pub operator_key: Option<PathBuf>,
     /// The operator's key, once it was read: nobody is asked for a passphrase twice.
     pub operator: OnceCell<SecretKey>,
+    /// What each state that was read from says of gifts and shipments that it could not have.
+    pub faults: RefCell<Vec<Watch>>,
 }
 
 impl Context {
@@ -67,7 +73,23 @@ impl Context {
     /// As [`Ledger::open`].
     pub fn open_at(&self, folder: &Path) -> Result<Ledger, Failure> {
         let line = Progress::begin(self, "open");
-        Ok(Ledger::open_telling(folder, &mut |done, all| line.at(done, all))?)
+        let ledger = Ledger::open_telling(folder, &mut |done, all| line.at(done, all))?;
+        self.watch(ledger.state(), |fault| LedgerError::from(fault).into());
+        Ok(ledger)
+    }
+
+    /// From now on, nothing is answered when this state could not have a gift or a shipment.
+    pub fn watch(&self, state: &State, failure: fn(ShelfError) -> Failure) {
+        let fault = state.watch();
+        self.faults.borrow_mut().push(Box::new(move || fault().map(failure)));
+    }
+
+    /// Refuses to go on where a gift or a shipment was taken for absent since it could not be had.
+    ///
+    /// # Errors
+    /// `ledger/index`, `shelf/io`, `shelf/damaged`.
+    pub fn check_faults(&self) -> Result<(), Failure> {
+        self.faults.borrow().iter().find_map(|fault| fault()).map_or(Ok(()), Err)
     }
 
     /// Opens the ledger for writing, with the operator's key.
@@ -78,9 +100,10 @@ impl Context {
         let folder = self.ledger_dir()?;
         let operator = self.operator_with_mark()?;
         let line = Progress::begin(self, "open");
-        Ok(Writer::open_telling(folder, operator, Clock::System, &mut |done, all| {
-            line.at(done, all)
-        })?)
+        let mut progress = |done, all| line.at(done, all);
+        let writer = Writer::open_telling(folder, operator, Clock::System, &mut progress)?;
+        writer.with_state(|state| self.watch(state, |fault| LedgerError::from(fault).into()));
+        Ok(writer)
     }
 
     /// The operator's key, with the mark of the newest checkpoint that it signed beside it.
@@ -152,8 +175,9 @@ impl Context {
     /// Writes text to standard output.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written; as [`Self::check_faults`].
     pub fn print(&self, text: &str) -> Result<(), Failure> {
+        self.check_faults()?;
         self.answered.set(true);
         let mut out = anstream::stdout();
         out.write_all(text.as_bytes())

@@ -57,7 +57,7 @@ mod witness;
 mod witnesses;
 mod words;
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -85,8 +85,11 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             ledger: line.ledger,
             operator_key: line.operator_key,
             operator: OnceCell::new(),
+            faults: RefCell::default(),
         };
         let ended = line.command.run(&mut ctx);
+        // "Not found" may be what a gift is called that could not be had.
+        let ended = ctx.check_faults().and(ended);
         // Programs get one answer: where it was given already, it says itself what is wrong.
         json &= !ctx.answered.get();
         ended

@@ -22,6 +22,12 @@ impl State {
         self.gifts.fault().or(self.shipments.fault())
     }
 
+    /// [`Self::fault`], for whoever has the state in hand no more.
+    pub fn watch(&self) -> impl Fn() -> Option<ShelfError> + use<> {
+        let (gifts, shipments) = (self.gifts.watch(), self.shipments.watch());
+        move || gifts().or_else(&shipments)
+    }
+
     /// What an event touches is looked at more than once, and then it changes.
     pub(super) fn warm(&mut self, statement: &Statement, own: EventHash) {
         let mut subjects = BTreeSet::new();

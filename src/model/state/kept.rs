@@ -250,6 +250,12 @@ impl<V: Keep> Kept<V> {
         self.fault.get().copied()
     }
 
+    /// [`Self::fault`], for whoever has this in hand no more.
+    pub(super) fn watch(&self) -> impl Fn() -> Option<ShelfError> + use<V> {
+        let fault = Arc::clone(&self.fault);
+        move || fault.get().copied()
+    }
+
     fn value(&self, label: &Label, place: &Option<Place>) -> Option<Arc<V>> {
         let Some(place) = place else { return Some(Arc::clone(&self.hot_value(label).value)) };
         if let Some(hot) = self.hot.peek(label) {
