@@ -18,9 +18,10 @@ use crate::cli::Desk;
 use crate::forge::Forge;
 use crate::util::*;
 
-/// The first `v1` becomes another version.
+/// The first version that is named becomes another.
 fn version(bytes: &[u8], number: &str) -> Vec<u8> {
-    let at = bytes.windows(2).position(|pair| pair == b"v1").unwrap();
+    let is_version = |pair: &[u8]| pair[0] == b'v' && pair[1].is_ascii_digit();
+    let at = bytes.windows(2).position(is_version).unwrap();
     [&bytes[..at + 1], number.as_bytes(), &bytes[at + 2..]].concat()
 }
 

@@ -88,7 +88,7 @@ fn copies() -> (TempDir, TempDir, PathBuf) {
 
 /// Zeros most of the database: it opens no more, or without most of what it had.
 fn destroy(folder: &Path) {
-    let db = fs::File::options().write(true).open(folder.join("log/db")).unwrap();
+    let db = fs::File::options().write(true).open(folder.join("log/objects/db")).unwrap();
     db.write_all_at(&vec![0xa5; 200_000], 0).unwrap();
 }
 
@@ -133,7 +133,7 @@ fn a_destroyed_database_comes_back_from_each_kind_of_copy() {
         let damaged = tempfile::tempdir().unwrap();
         copy_folder(folder.path(), damaged.path());
         destroy(damaged.path());
-        let was = fs::read(damaged.path().join("log/db")).unwrap();
+        let was = fs::read(damaged.path().join("log/objects/db")).unwrap();
         let before = contents(damaged.path());
 
         // Without a copy, everything is lost and nothing is touched.
@@ -147,7 +147,7 @@ fn a_destroyed_database_comes_back_from_each_kind_of_copy() {
         let aside = mended.aside.unwrap();
         assert_eq!((mended.size, &aside), (600, &damaged.path().join("log.damaged-1")));
         // sled may have cut the file's end off; what it had is kept.
-        assert_eq!(fs::read(aside.join("db")).unwrap()[..200_000], was[..200_000]);
+        assert_eq!(fs::read(aside.join("objects/db")).unwrap()[..200_000], was[..200_000]);
         assert_eq!(fs::read(damaged.path().join(CHECKPOINT_FILE)).unwrap(), checkpoint);
         goes_on(damaged.path(), 600);
     }

@@ -181,7 +181,7 @@ fn places(path: &Path, count: u64, rng: &mut StdRng) -> Vec<Rot> {
 type Answers = Vec<Result<String, String>>;
 
 /// Everything that people are told of a state; its maps have no order.
-fn told(state: &State) -> String {
+fn told(state: &State) -> Result<String, String> {
     let mut lines: Vec<String> = Vec::new();
     for gift in state.gifts.iter() {
         let verdict = Verdict::of(state, &gift, AsOf::last_entry(state));
@@ -189,7 +189,11 @@ fn told(state: &State) -> String {
     }
     lines.extend(state.parties.iter().map(|party| format!("{party:?}")));
     lines.sort_unstable();
-    digest(&format!("{} {} {}", state.size, state.last_leaf, lines.concat()))
+    // What could not be had is missing from the lines.
+    match state.fault() {
+        Some(fault) => Err(fault.code().to_owned()),
+        None => Ok(digest(&format!("{} {} {}", state.size, state.last_leaf, lines.concat()))),
+    }
 }
 
 fn digest(text: &str) -> String {
@@ -202,7 +206,7 @@ fn audited(source: &dyn LogSource, trust: &TrustFile) -> Result<String, String> 
     let report = report.map_err(|error| error.code().to_owned())?;
     match report.outcome() {
         Outcome::Clean => {
-            let state = told(report.state.as_ref().unwrap());
+            let state = told(report.state.as_ref().unwrap())?;
             Ok(format!("{:?} {state}", report.checkpoint))
         }
         _ => Err(report.failures.first()[0].violation.code.as_str().to_owned()),
@@ -224,7 +228,7 @@ fn ask_ledger(folder: &Path, trust: &TrustFile) -> Answers {
     let exported = ledger.export(&out, None, None, Existing::Replace, &mut |_, _| {});
     let exported = exported.map_err(|error| error.code().to_owned());
     vec![
-        Ok(format!("{} {}", ledger.checkpoint().note().text(), told(state))),
+        told(state).map(|told| format!("{} {told}", ledger.checkpoint().note().text())),
         lookups.map(|all| digest(&all.concat())),
         exported.and_then(|()| ask_bundle(&out, trust).remove(0)),
         audited(&ledger, trust),

@@ -28,8 +28,7 @@ use super::gate::{Checked, GateFault};
 use super::queue::{Answer, Job, Queues, Work};
 use super::{Accepted, Refused};
 
-/// The index is written again after so many entries, or a quarter of all, whichever is more: so
-/// all writing of it together stays in proportion to the log.
+/// What has changed is written to the index after so many entries.
 const INDEX_EVERY: u64 = 65_536;
 
 /// Seals that are asked for are at least so far apart, in milliseconds.
@@ -278,7 +277,7 @@ impl Sequencer {
         if let Some(cosigner) = &self.cosigner {
             cosigner.wake(ledger.log(), sealed);
         }
-        if ledger.unindexed() >= INDEX_EVERY.max(ledger.state().size / 4) {
+        if ledger.unindexed() >= INDEX_EVERY {
             // Derived: without it, the next opening replays more.
             let _ = ledger.save_index();
         }
