@@ -689,7 +689,10 @@ fn objects_of_a_commit_without_its_head_are_taken_away() {
     drop(store);
     // What a crash in the middle of a commit leaves: the list, one object whole, one in part.
     let objects = folder.path().join("log/objects");
-    let open = || sled::Config::new().path(&objects).segment_size(1 << 20).open().unwrap();
+    // sled lets its lock go some time after it was dropped.
+    let config = sled::Config::new().path(&objects).segment_size(1 << 20);
+    let wait = |_| thread::sleep(Duration::from_millis(10));
+    let open = || (0..500).find_map(|_| config.open().map_err(wait).ok()).unwrap();
     let name = |index: u64| [&[b'b', 0][..], &index.to_be_bytes()].concat();
     let db = open();
     let places = db.open_tree("places").unwrap();
