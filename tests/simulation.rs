@@ -28,6 +28,14 @@ fn histories_end_as_the_naive_models_say() {
     }
 }
 
+/// A full disk refuses a commit, and the log that is read again then cannot be read: readers saw
+/// entries that were not there.
+#[test]
+fn what_cannot_be_read_after_a_full_disk_stops_the_writer() {
+    run(120);
+    run(172);
+}
+
 #[test]
 #[ignore = "repeats the history of the variable GIFTPROOF_TEST_SEED"]
 fn one() {

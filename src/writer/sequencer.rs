@@ -152,16 +152,23 @@ impl Sequencer {
         if ledger.is_ahead()
             && let Err(failed) = self.commit(ledger)
         {
+            let failed = match failed {
+                // What is not there cannot be forgotten either: nobody may go on from here.
+                Failed::Surely(cause) => match ledger.reload() {
+                    Ok(()) => Failed::Surely(cause),
+                    Err(error) => Failed::Unknown(Arc::new(error)),
+                },
+                unknown => unknown,
+            };
             // All that was decided in this batch rests on entries that are not there, or may not
             // be, so none of its answers stands; and a seal would be tried again before the rest.
             let refused = failed.refused();
             answers.iter_mut().for_each(|(_, result)| *result = Err(refused.clone()));
             answers.extend(jobs.drain(..).map(|job| (job.answer, Err(refused.clone()))));
             self.failing = true;
-            stop = match failed {
-                Failed::Unknown(cause) => Some(cause),
-                Failed::Surely(_) => stop.or(ledger.reload().map_err(Arc::new).err()),
-            };
+            if let Failed::Unknown(cause) = failed {
+                stop = Some(cause);
+            }
         }
         if let Some(cause) = &stop {
             let refused = Refused::Stopped { cause: Some(Arc::clone(cause)) };
