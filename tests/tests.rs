@@ -16,6 +16,7 @@ mod durable;
 mod faults;
 mod forge;
 mod fraud;
+mod fuzz;
 mod generator;
 mod hostile;
 mod import;

@@ -19,7 +19,7 @@ mod dispatch;
 mod dispute;
 mod donate;
 mod event;
-mod event_file;
+pub mod event_file;
 mod export;
 pub mod failure;
 mod gift;
