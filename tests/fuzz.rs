@@ -1,4 +1,8 @@
-//! The fuzz targets of `tests/fuzz` on their seeds, and on what was once found with them.
+//! The fuzz targets of `tests/fuzz` on their seeds: each input that a target begins with, or that
+//! was once found with one, is tried.
+//!
+//! `tests/fuzz/seeds/<target>` has what no other fixture has; its binary files are written by
+//! `cargo test write_fuzz_seeds -- --ignored`.
 
 mod binary;
 mod bundle;
@@ -6,7 +10,179 @@ mod event;
 mod log;
 mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The targets, and the folders of their seeds beside `tests/fuzz/seeds/<target>`.
-type Target = (&'static str, fn(&[u8]), &'static [&'static str]);
+use giftproof::bundle::Existing;
+use giftproof::cli::event_file::EventFile;
+use giftproof::keyfile::{self, Protection};
+use giftproof::model::entry::{Entry, SignedEvent};
+use giftproof::model::event::{Capacity, Kind, Purpose, Role};
+use giftproof::model::hash::leaf_hash;
+use serde_json::Value;
+
+use crate::forge::Forge;
+use crate::util::*;
+
+/// The targets, as `tests/fuzz/run` lists them.
+const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("binary", binary::run),
+    ("bundle", bundle::run),
+    ("event", event::run),
+    ("log", log::run),
+    ("text", text::run),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files of a folder, with their names.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+    files
+        .filter(|file| file.file_type().unwrap().is_file())
+        .map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap()))
+        .collect()
+}
+
+fn seed_folder(target: &str) -> PathBuf {
+    root().join("tests/fuzz/seeds").join(target)
+}
+
+#[test]
+fn every_target_holds_on_its_seeds() {
+    for (target, run) in TARGETS {
+        let seeds = files(&seed_folder(target));
+        assert!(!seeds.is_empty(), "{target} has no seeds");
+        for (name, bytes) in seeds {
+            println!("{target}/{name}");
+            run(&bytes);
+        }
+    }
+}
+
+/// The texts and binary files that the tests of hostile bytes begin with.
+#[test]
+fn both_targets_of_files_hold_on_good_ones_of_every_format() {
+    let mut count = 0;
+    for folder in fs::read_dir(root().join("fixtures/seeds")).unwrap() {
+        let folder = folder.unwrap();
+        if folder.file_type().unwrap().is_dir() {
+            for bytes in files(&folder.path()).values() {
+                text::run(bytes);
+                binary::run(bytes);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 20, "the seeds are not where they are looked for");
+}
+
+#[test]
+fn events_of_every_kind_are_seeds() {
+    let kinds = files(&seed_folder("event")).into_iter().filter_map(|(_, bytes)| {
+        let event = SignedEvent::from_bytes(&bytes).ok()?;
+        event.frame.open().unwrap().1.expect("it is understood");
+        Kind::from_number(event.frame.kind)
+    });
+    let kinds: BTreeSet<Kind> = kinds.collect();
+    assert_eq!(kinds, Kind::ALL.iter().copied().collect());
+}
+
+/// Each change that the target can make to a log is one that the auditors see.
+#[test]
+fn an_honest_log_is_clean_and_no_changed_one_is() {
+    assert!(log::is_clean(&[]));
+    let changes = [
+        ("dropped", [0, 3, 0, 0, 0]),
+        ("swapped", [1, 3, 4, 0, 0]),
+        ("repeated", [2, 3, 5, 0, 0]),
+        ("moved", [3, 3, 5, 0, 0]),
+        ("exchanged", [4, 3, 4, 0, 0]),
+        ("restated", [5, 3, 0, 20, 1]),
+        ("restated by others", [6, 3, 0, 60, 1]),
+        ("cut short", [7, 3, 0, 60, 1]),
+        ("of another version", [8, 3, 0, 0, 2]),
+        ("badly signed", [9, 3, 0, 5, 1]),
+        ("not signed", [10, 3, 0, 0, 0]),
+        ("signed once more", [11, 3, 0, 0, 1]),
+        ("earlier than before", [12, 3, 0, 0, 0]),
+        ("misplaced", [13, 3, 0, 0, 0]),
+        ("mangled", [14, 3, 0, 0, 0]),
+        ("checkpoint", [15, 0, 0, 30, 1]),
+        ("tiles", [16, 0, 0, 30, 1]),
+        ("entries", [17, 0, 0, 30, 1]),
+        ("another root", [18, 0, 0, 0, 1]),
+        ("nothing to read", [19, 0, 0, 0, 1]),
+    ];
+    for (what, change) in changes {
+        assert!(!log::is_clean(&change), "{what}");
+    }
+    assert!(log::is_clean(&[0, 9, 0, 0, 0]), "nothing rests on the last event");
+    assert!(log::is_clean(&[19, 2, 0, 9, 1]), "nothing rests on the trust file's copy");
+}
+
+/// The entries of a vector in `fixtures/accept`.
+fn entries(vector: &[u8]) -> Vec<Vec<u8>> {
+    let vector: Value = serde_json::from_slice(vector).unwrap();
+    let entries = vector["entries"].as_array().into_iter().flatten();
+    entries.map(|entry| hex::decode(entry.as_str().unwrap()).unwrap()).collect()
+}
+
+#[test]
+#[ignore = "writes the files that the other tests read"]
+fn write_fuzz_seeds() {
+    let write = |target: &str, name: &str, bytes: &[u8]| {
+        fs::create_dir_all(seed_folder(target)).unwrap();
+        fs::write(seed_folder(target).join(name), bytes).unwrap();
+    };
+    let mut shortest: BTreeMap<Kind, Vec<u8>> = BTreeMap::new();
+    for vector in files(&root().join("fixtures/accept")).values() {
+        for entry in entries(vector) {
+            let event = Entry::from_bytes(&entry).unwrap().event;
+            let Some(kind) = Kind::from_number(event.frame.kind) else { continue };
+            let bytes = event.to_bytes();
+            if event.frame.version == 1
+                && shortest.get(&kind).is_none_or(|found| bytes.len() < found.len())
+            {
+                shortest.insert(kind, bytes);
+            }
+        }
+    }
+    for (kind, bytes) in &shortest {
+        write("event", kind.word(), bytes);
+    }
+    let mut world = World::bare();
+    let genesis = world.log.entries[0].to_bytes();
+    write("event", "an-entry", &genesis);
+    write("event", "a-bundle", &[&(genesis.len() as u16).to_be_bytes(), &genesis[..]].concat());
+
+    let seed = "a seed".as_bytes().repeat(6)[..32].try_into().unwrap();
+    let key = giftproof::model::key::SecretKey::from_seed(&seed);
+    let pem = keyfile::encode(&key, Protection::Unencrypted, &mut rand::rng()).unwrap();
+    write("text", "key", pem.as_bytes());
+    let phrase = keyfile::Passphrase::new("passphrase".to_owned());
+    let pem = keyfile::encode(&key, Protection::Passphrase(&phrase), &mut rand::rng()).unwrap();
+    write("text", "key-encrypted", pem.as_bytes());
+    let donation = SignedEvent::from_bytes(&shortest[&Kind::Donation]).unwrap();
+    let mut file = EventFile::new(leaf_hash(&genesis), donation.frame).unwrap();
+    file.signatures[0] = Some(donation.signatures[0]);
+    file.context.push(world.log.entries[0].clone());
+    let path = seed_folder("text").join("event-file");
+    file.write(&path, Existing::Replace).unwrap();
+
+    world.enrol("red-cross", Role::Charity, 2);
+    let donated = recorded("red-cross", vec![line(1, "N95", 100, "box", &[])]);
+    let gift = world.accept(world.draft(donated, &[(Capacity::Taker, "red-cross")]));
+    world.enrol("hospital-a", Role::Recipient, 2);
+    let sent = portions(&[(gift, 1, None, 60)]);
+    let statement = dispatch(shipment("red-cross", "S-1"), "hospital-a", Purpose::Transfer, sent);
+    world.accept(world.draft(statement, &[(Capacity::Holder, "red-cross")]));
+    let mut index = b"giftproof-index/v3\n".to_vec();
+    world.state.write(&mut index).unwrap();
+    write("binary", "index", &index);
+    binary::paths().into_iter().for_each(|(name, path)| write("binary", name, &path));
+    write("bundle", "zip", &Forge::of(&World::bare()).files().zip());
+}

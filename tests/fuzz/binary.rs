@@ -110,7 +110,8 @@ static TABLE: LazyLock<(Table, TableRoot)> = LazyLock::new(|| {
     for number in (0..16).step_by(2) {
         table.insert(subject(number), row(number));
     }
-    let root = table.root();
+    table.seal();
+    let root = table.sealed().unwrap();
     (table, root)
 });
 
@@ -145,4 +146,24 @@ fn path(bytes: &[u8]) {
             path.narrow(&claims, subject).unwrap().verify(&[(*subject, *row)], root).unwrap();
         }
     }
+}
+
+/// Paths that hold, with what they are about.
+#[cfg(test)]
+pub fn paths() -> Vec<(&'static str, Vec<u8>)> {
+    let made = |numbers: &[u8]| {
+        let mut bytes = vec![numbers.len() as u8];
+        for number in numbers {
+            let stated = if number % 2 == 0 { *number } else { u8::MAX };
+            bytes.extend([*number, stated]);
+        }
+        let subjects: Vec<_> = numbers.iter().map(|number| subject(*number)).collect();
+        bytes.extend(TABLE.0.prove(&subjects).as_bytes());
+        bytes
+    };
+    vec![
+        ("path-to-a-row", made(&[4])),
+        ("path-to-none", made(&[5])),
+        ("path-to-several", made(&[0, 1, 6, 7, 14])),
+    ]
 }

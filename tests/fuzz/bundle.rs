@@ -25,7 +25,7 @@ pub fn run(bytes: &[u8]) {
         match change[2] % 4 {
             0 => zip[at] = change[3],
             1 => zip.insert(at, change[3]),
-            2 => drop(zip.drain(at..zip.len().min(at + 1 + usize::from(change[3])))),
+            2 => _ = zip.drain(at..zip.len().min(at + 1 + usize::from(change[3]))),
             _ => zip.truncate(at),
         }
         if zip.is_empty() {

@@ -62,7 +62,7 @@ pub fn is_clean(bytes: &[u8]) -> bool {
 /// Keys are known by name to the thread that has asked for them.
 fn know_the_keys() {
     let parties = CAST.iter().map(|(name, _)| *name).chain(REGISTRARS);
-    parties.chain(["operator", "a second key"]).for_each(|name| drop(key(name)));
+    parties.chain(["operator", "a second key"]).for_each(|name| _ = key(name));
 }
 
 /// A gift that arrives, a correction, what is used, a new key, a seal.
@@ -90,11 +90,8 @@ static STORY: LazyLock<Forge> = LazyLock::new(|| {
     let portions = List::new(vec![Portion::new(goods(gift, 1, Some("hospital-a")), 40)]).unwrap();
     let used = Use { ward: text(""), purpose: text(""), portions };
     world.accept(world.draft(used, &[(Capacity::Holder, "hospital-a")]));
-    let rotation = KeyRotated {
-        handle: handle("red-cross"),
-        old: key("red-cross"),
-        new: key("a second key"),
-    };
+    let rotation =
+        KeyRotated { handle: handle("red-cross"), old: key("red-cross"), new: key("a second key") };
     let draft = world.draft(rotation, &[(Capacity::Oneself, "red-cross")]);
     let new = key("a second key");
     world.accept(draft.signer(Capacity::NewKey, Some(&handle("red-cross")), new));
@@ -113,12 +110,17 @@ impl Changed {
     fn change(&mut self, change: [u8; 5]) {
         let [what, item, other, at, with] = change;
         let items = &mut self.forge.items;
-        let (item, other) = (usize::from(item) % items.len(), usize::from(other) % items.len());
+        let count = items.len();
+        let at_byte = usize::from(other) << 8 | usize::from(at);
+        let (item, other) = (usize::from(item) % count, usize::from(other) % count);
         let event = &mut items[item].event;
         match what % 20 {
-            0 if items.len() > 1 => drop(items.remove(item)),
+            0 if count > 1 => _ = items.remove(item),
             1 => items.swap(item, other),
-            2 if items.len() < ITEMS_MAX => items.insert(other, items[item].clone()),
+            2 if count < ITEMS_MAX => {
+                let again = items[item].clone();
+                items.insert(other, again);
+            }
             3 => {
                 let moved = items.remove(item);
                 items.insert(other, moved);
@@ -127,15 +129,14 @@ impl Changed {
             // What somebody states, signed by all who are named, and then as if by them.
             5 | 6 => {
                 let len = event.frame.body.len();
-                event.frame.body[(usize::from(other) << 8 | usize::from(at)) % len] ^= with;
+                event.frame.body[at_byte % len] ^= with;
                 if what % 20 == 5 {
                     self.sign(item);
                 }
             }
             7 => {
                 let len = event.frame.body.len();
-                let at = (usize::from(other) << 8 | usize::from(at)) % len;
-                event.frame.body.splice(at.., [with]);
+                event.frame.body.splice(at_byte % len.., [with]);
                 self.sign(item);
             }
             8 => {
@@ -148,7 +149,7 @@ impl Changed {
                     signature[usize::from(at) % 64] ^= with;
                 }
             }
-            10 => drop(event.signatures.pop()),
+            10 => _ = event.signatures.pop(),
             11 if event.signatures.len() < SIGNERS_MAX => event.signatures.push([with; 64]),
             12 => {
                 let millis = u64::from(at) * 60_000 + u64::from(with);
@@ -173,12 +174,12 @@ const EDITS: [Edit; 6] = [
     |header| header.index = u64::MAX,
     |header| header.previous = LeafHash::from_bytes([7; 32]),
     |header| header.links = List::default(),
-    |header| edit_links(header, |links| drop(links.pop())),
+    |header| edit_links(header, |links| _ = links.pop()),
     |header: &mut Header| edit_links(header, |links| links.iter_mut().for_each(|l| l.number = 0)),
 ];
 
 const MANGLES: [fn(&mut Vec<u8>); 4] =
-    [|bytes| bytes.push(0), |bytes| drop(bytes.pop()), |bytes| bytes[0] ^= 1, Vec::clear];
+    [|bytes| bytes.push(0), |bytes| _ = bytes.pop(), |bytes| bytes[0] ^= 1, Vec::clear];
 
 /// Changes what is published, and nothing else to fit.
 fn change_file(files: &mut Files, [what, choice, high, low, with]: [u8; 5]) {

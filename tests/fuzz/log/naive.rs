@@ -24,7 +24,8 @@ pub fn audit(files: &Files, genesis: LeafHash) -> Option<State> {
     let entries = entries(files, size)?;
     let leaves: Vec<Hash> = entries.iter().map(|entry| hash(&[&[0], entry])).collect();
     let tile = files.tile(&TileLayout::of_size(size).tile(0, 0)?).ok()?;
-    let holds = tree(&leaves) == root && tile == leaves.concat() && leaves[0] == *genesis.as_bytes();
+    let holds =
+        tree(&leaves) == root && tile == leaves.concat() && leaves[0] == *genesis.as_bytes();
     if holds { replay(&entries, genesis) } else { None }
 }
 
