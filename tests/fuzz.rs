@@ -7,6 +7,7 @@
 mod binary;
 mod bundle;
 mod event;
+mod index;
 mod log;
 mod text;
 
@@ -18,7 +19,7 @@ use giftproof::bundle::Existing;
 use giftproof::cli::event_file::EventFile;
 use giftproof::keyfile::{self, Protection};
 use giftproof::model::entry::{Entry, SignedEvent};
-use giftproof::model::event::{Capacity, Kind, Purpose, Role};
+use giftproof::model::event::Kind;
 use giftproof::model::hash::leaf_hash;
 use serde_json::Value;
 
@@ -26,10 +27,11 @@ use crate::forge::Forge;
 use crate::util::*;
 
 /// The targets, as `tests/fuzz/run` lists them.
-const TARGETS: [(&str, fn(&[u8])); 5] = [
+const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("binary", binary::run),
     ("bundle", bundle::run),
     ("event", event::run),
+    ("index", index::run),
     ("log", log::run),
     ("text", text::run),
 ];
@@ -154,7 +156,7 @@ fn write_fuzz_seeds() {
     for (kind, bytes) in &shortest {
         write("event", kind.word(), bytes);
     }
-    let mut world = World::bare();
+    let world = World::bare();
     let genesis = world.log.entries[0].to_bytes();
     write("event", "an-entry", &genesis);
     write("event", "a-bundle", &[&(genesis.len() as u16).to_be_bytes(), &genesis[..]].concat());
@@ -173,16 +175,6 @@ fn write_fuzz_seeds() {
     let path = seed_folder("text").join("event-file");
     file.write(&path, Existing::Replace).unwrap();
 
-    world.enrol("red-cross", Role::Charity, 2);
-    let donated = recorded("red-cross", vec![line(1, "N95", 100, "box", &[])]);
-    let gift = world.accept(world.draft(donated, &[(Capacity::Taker, "red-cross")]));
-    world.enrol("hospital-a", Role::Recipient, 2);
-    let sent = portions(&[(gift, 1, None, 60)]);
-    let statement = dispatch(shipment("red-cross", "S-1"), "hospital-a", Purpose::Transfer, sent);
-    world.accept(world.draft(statement, &[(Capacity::Holder, "red-cross")]));
-    let mut index = b"giftproof-index/v3\n".to_vec();
-    world.state.write(&mut index).unwrap();
-    write("binary", "index", &index);
     binary::paths().into_iter().for_each(|(name, path)| write("binary", name, &path));
     write("bundle", "zip", &Forge::of(&World::bare()).files().zip());
 }

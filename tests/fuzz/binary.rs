@@ -12,7 +12,7 @@ use giftproof::model::hash::{Digest32, HASH_LEN, LeafHash, SubjectHash};
 use giftproof::model::lodged::Lodged;
 use giftproof::model::proof_file::ProofFile;
 use giftproof::model::seal::{Row, Table, TableProof, TableRoot};
-use giftproof::model::state::{Kept, State};
+use giftproof::model::state::State;
 use giftproof::model::trust::TrustFile;
 use giftproof::verify::AuditState;
 use serde_json::Value;
@@ -28,7 +28,6 @@ pub fn run(bytes: &[u8]) {
         assert_eq!(lodged.to_bytes(), bytes);
     }
     audit_state(bytes);
-    index(bytes);
     path(bytes);
 }
 
@@ -82,18 +81,6 @@ fn audit_state(bytes: &[u8]) {
     let whole = [content, &hash].concat();
     if let Ok(state) = AuditState::open(&whole, &Digest32::from_bytes(hash)) {
         look_through(state.state());
-    }
-}
-
-/// What the index of a ledger begins with.
-const INDEX: &[u8] = b"giftproof-index/v3\n";
-
-fn index(bytes: &[u8]) {
-    let Some(mut bytes) = bytes.strip_prefix(INDEX) else { return };
-    let len = bytes.len() as u64;
-    if let Ok(state) = State::read(&mut bytes, len, Kept::default(), Kept::default()) {
-        look_through(&state);
-        state.write(&mut Vec::new()).unwrap();
     }
 }
 

@@ -10,5 +10,6 @@ mod util;
 pub mod binary;
 pub mod bundle;
 pub mod event;
+pub mod index;
 pub mod log;
 pub mod text;

@@ -66,7 +66,7 @@ fn know_the_keys() {
 }
 
 /// A gift that arrives, a correction, what is used, a new key, a seal.
-static STORY: LazyLock<Forge> = LazyLock::new(|| {
+pub static STORY: LazyLock<Forge> = LazyLock::new(|| {
     let mut world = World::bare();
     world.enrol("red-cross", Role::Charity, 2);
     world.enrol("hospital-a", Role::Recipient, 2);
@@ -86,7 +86,9 @@ static STORY: LazyLock<Forge> = LazyLock::new(|| {
         target_kind: Kind::Receipt as u16,
         replacement: Blob::new(corrected.to_bytes()).unwrap(),
     };
-    world.accept(world.draft(correction, &[(Capacity::Taker, "hospital-a")]));
+    let mut draft = world.draft(correction, &[(Capacity::Taker, "hospital-a")]);
+    draft.reason = Some(Reason { code: ReasonCode::Typing, text: text("") });
+    world.accept(draft);
     let portions = List::new(vec![Portion::new(goods(gift, 1, Some("hospital-a")), 40)]).unwrap();
     let used = Use { ward: text(""), purpose: text(""), portions };
     world.accept(world.draft(used, &[(Capacity::Holder, "hospital-a")]));
