@@ -54,6 +54,17 @@ fn seed_folder(target: &str) -> PathBuf {
 }
 
 #[test]
+fn every_target_has_a_program_and_is_run() {
+    let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+    let programs = files(&root().join("tests/fuzz/targets")).into_keys();
+    let programs: Vec<String> =
+        programs.map(|name| name.strip_suffix(".rs").unwrap().to_owned()).collect();
+    assert_eq!(programs, names);
+    let script = fs::read_to_string(root().join("tests/fuzz/run")).unwrap();
+    assert!(script.contains(&format!("set -- {}\n", names.join(" "))));
+}
+
+#[test]
 fn every_target_holds_on_its_seeds() {
     for (target, run) in TARGETS {
         let seeds = files(&seed_folder(target));
