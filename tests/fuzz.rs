@@ -14,6 +14,7 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use giftproof::bundle::Existing;
 use giftproof::cli::event_file::EventFile;
@@ -64,8 +65,23 @@ fn every_target_has_a_program_and_is_run() {
     assert!(script.contains(&format!("set -- {}\n", names.join(" "))));
 }
 
+/// The address space that the seeds may have, in kilobytes.
+const MEMORY_KB: u32 = 1 << 20;
+const WITHIN: &str = "GIFTPROOF_TEST_MEMORY_IS_BOUNDED";
+
 #[test]
-fn every_target_holds_on_its_seeds() {
+fn every_target_holds_on_its_seeds_within_bounded_memory() {
+    if cfg!(target_os = "linux") && std::env::var_os(WITHIN).is_none() {
+        let name = "fuzz::every_target_holds_on_its_seeds_within_bounded_memory";
+        let line = format!("ulimit -v {MEMORY_KB} && exec \"$0\" --exact {name} --nocapture");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).arg(std::env::current_exe().unwrap());
+        let output = command.env(WITHIN, "1").env("MALLOC_ARENA_MAX", "1").output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && told.contains("1 passed"), "{told}\n{failed}");
+        return;
+    }
     for (target, run) in TARGETS {
         let seeds = files(&seed_folder(target));
         assert!(!seeds.is_empty(), "{target} has no seeds");

@@ -219,15 +219,25 @@ fn has(log: &Log, size: u64, last: LeafHash) -> bool {
     size.checked_sub(1).is_some_and(|index| log.leaf(index).is_ok_and(|leaf| leaf == last))
 }
 
-fn read_base(file: &File, folder: &Path) -> io::Result<(State, Written, Values)> {
+fn read_base(mut file: &File, folder: &Path) -> io::Result<(State, Written, Values)> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let base_len = file.metadata()?.len();
-    let len = base_len.checked_sub(MAGIC.len() as u64 + HASH_LEN).ok_or_else(damaged)?;
-    let mut reader = Hashing::new(BufReader::with_capacity(1 << 20, file));
-    if array::<{ MAGIC.len() }>(&mut reader)? != MAGIC {
+    let hashed_len = base_len.checked_sub(HASH_LEN).ok_or_else(damaged)?;
+    // Nothing is decoded before it is known to be what was written: decoding reserves memory for
+    // the lengths that it reads, and more for those of a longer file.
+    let mut hashing = Hashing::new(io::sink());
+    io::copy(&mut BufReader::with_capacity(1 << 20, file).take(hashed_len), &mut hashing)?;
+    let hash: Hash = hashing.hash.finalize().into();
+    file.seek(SeekFrom::Start(hashed_len))?;
+    if array::<{ HASH_LEN as usize }>(&mut file)? != hash {
         return Err(damaged());
     }
-    let mut content = reader.by_ref().take(len);
+    file.rewind()?;
+    let mut content = BufReader::with_capacity(1 << 20, file).take(hashed_len);
+    if array::<{ MAGIC.len() }>(&mut content)? != MAGIC {
+        return Err(damaged());
+    }
+    let len = content.limit();
     let extent = derived::read(&mut content, len)?;
     let values = Values::open(folder, extent)?.ok_or_else(damaged)?;
     let mut state: State = derived::read(&mut content, len)?;
@@ -236,15 +246,8 @@ fn read_base(file: &File, folder: &Path) -> io::Result<(State, Written, Values)>
     if content.limit() != 0 {
         return Err(damaged());
     }
-    let Hashing { mut inner, hash } = reader;
-    let hash: Hash = hash.finalize().into();
-    match array::<{ HASH_LEN as usize }>(&mut inner)? == hash {
-        true => {
-            values.know(extent);
-            Ok((state, Written { base_len, parts_len: 0, hash }, values))
-        }
-        false => Err(damaged()),
-    }
+    values.know(extent);
+    Ok((state, Written { base_len, parts_len: 0, hash }, values))
 }
 
 /// Takes in the parts up to the first that is torn, damaged, of another base, or does not fit.
@@ -299,14 +302,6 @@ struct Hashing<T> {
 impl<T> Hashing<T> {
     fn new(inner: T) -> Self {
         Self { inner, hash: Sha256::new() }
-    }
-}
-
-impl<T: Read> Read for Hashing<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.inner.read(buffer)?;
-        self.hash.update(&buffer[..len]);
-        Ok(len)
     }
 }
 

@@ -77,18 +77,19 @@ pub fn run(bytes: &[u8]) {
 
 fn change_bytes(bytes: &mut Vec<u8>, [_, high, low, what, with]: [u8; 5]) {
     let at = (usize::from(high) << 8 | usize::from(low)) % bytes.len().max(1);
-    match what % 6 {
+    match what % 7 {
         _ if bytes.is_empty() => bytes.push(with),
         0 => bytes[at] ^= with,
         1 => bytes[at] = with,
         2 => bytes.insert(at, with),
         3 => bytes.truncate(at),
         4 => _ = bytes.drain(at..bytes.len().min(at + 1 + usize::from(with))),
+        // The longer a file, the more may be in it.
+        5 => bytes.resize(bytes.len() + (usize::from(with) << 14), 0),
         // A large number in the encoding of what is derived.
         _ => {
-            let end = bytes.len().min(at + 9);
-            bytes[at..end]
-                .copy_from_slice(&[253, with, 255, 255, 255, 255, 255, 255, with][..end - at]);
+            let end = bytes.len().min(at + 5);
+            bytes[at..end].copy_from_slice(&[252, 0, 0, 0, with][..end - at]);
         }
     }
 }
