@@ -27,8 +27,11 @@ use serde_json::Value;
 use crate::forge::Forge;
 use crate::util::*;
 
+/// A name, and what is done with an input.
+type Target = (&'static str, fn(&[u8]));
+
 /// The targets, as `tests/fuzz/run` lists them.
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+const TARGETS: [Target; 6] = [
     ("binary", binary::run),
     ("bundle", bundle::run),
     ("event", event::run),
@@ -111,7 +114,7 @@ fn both_targets_of_files_hold_on_good_ones_of_every_format() {
 
 #[test]
 fn events_of_every_kind_are_seeds() {
-    let kinds = files(&seed_folder("event")).into_iter().filter_map(|(_, bytes)| {
+    let kinds = files(&seed_folder("event")).into_values().filter_map(|bytes| {
         let event = SignedEvent::from_bytes(&bytes).ok()?;
         event.frame.open().unwrap().1.expect("it is understood");
         Kind::from_number(event.frame.kind)
