@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::date::UnixMs;
-use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, OpenEvent, Place};
+use crate::model::entry::{ENTRY_LEN_MAX, Entry, Header, Links, OpenEvent, Place};
 use crate::model::event::EpochSealed;
 use crate::model::key::SecretKey;
 use crate::model::state::Recorded;
@@ -32,10 +32,10 @@ impl Ledger {
     pub(crate) fn append(&mut self, event: OpenEvent, now: UnixMs) -> Result<Place, AppendError> {
         let recorded_at = now.max(self.state.recorded_at);
         let recorded = Recorded { index: self.state.size, recorded_at, event };
-        let subjects = self.state.subjects(&recorded.event, &self.log);
+        let touched = self.state.touched(&recorded.event, &self.log);
         self.check_faults()?;
-        let links = self.state.links(&subjects);
-        let links = links.map_err(|_| AppendError::TooManySubjects { count: subjects.len() })?;
+        let links = Links::new(self.state.links_by_hash(&touched));
+        let links = links.map_err(|_| AppendError::TooManySubjects { count: touched.len() })?;
         let header =
             Header { index: recorded.index, previous: self.state.last_leaf, recorded_at, links };
         let bytes = Entry { header, event: recorded.event.signed.clone() }.to_bytes();
@@ -47,7 +47,7 @@ impl Ledger {
         self.check_faults()?;
         applied.map_err(AppendError::Violation)?;
         let leaf = self.log.append(bytes);
-        self.state.advance(&recorded, leaf, &subjects);
+        self.state.advance_by_hash(recorded.index, recorded_at, leaf, &touched);
         Ok(Place { index: recorded.index, leaf })
     }
 

@@ -345,7 +345,7 @@ fn replay(
         }
         let event = event.open(&state.genesis).map_err(malformed)?;
         let recorded = Recorded { index: at, recorded_at: header.recorded_at, event };
-        let subjects = state.subjects(&recorded.event, log);
+        let touched = state.touched(&recorded.event, log);
         let applied = state.apply(&recorded, log);
         if let Some(fault) = log.take_fault() {
             return Err(fault);
@@ -353,7 +353,7 @@ fn replay(
         state.fault().map_or(Ok(()), Err)?;
         applied.map_err(rules(at))?;
         let touched = match &recorded.event.statement {
-            Some(_) => Subject::hashed(&subjects),
+            Some(_) => touched,
             // Only the links can tell.
             None => header.links.iter().map(|link| link.subject.into()).collect(),
         };

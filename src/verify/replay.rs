@@ -133,7 +133,7 @@ impl<'a> Replay<'a> {
         let event = &recorded.event;
         let mut touched = Cow::Borrowed(touched.as_slice());
         if let Some(Statement::Correction(_)) = &event.statement {
-            touched = Subject::hashed(&state.subjects(event, &self.past)).into();
+            touched = state.touched(event, &self.past).into();
         }
         let judged = place
             .and_then(|()| match state.index_of(&event.hash, &self.past) {

@@ -236,6 +236,15 @@ impl State {
         subjects
     }
 
+    /// The hashes of [`Self::subjects`].
+    pub fn touched(&self, event: &OpenEvent, history: &dyn History) -> Vec<HashedSubject> {
+        match &event.statement {
+            // What its target touches, the event does not say.
+            Some(Statement::Correction(_)) => Subject::hashed(&self.subjects(event, history)),
+            _ => event.touched(),
+        }
+    }
+
     /// Lets an event change the state, or says which rule it breaks and changes nothing.
     ///
     /// Its signatures have been checked already, and its links are the caller's affair; an event
