@@ -17,6 +17,8 @@ use giftproof::model::encoding::{Blob, List};
 use giftproof::model::entry::{Header, NO_LEAF};
 use giftproof::model::event::*;
 use giftproof::model::hash::{LeafHash, NodeHash};
+use giftproof::model::ident::KeyBytes;
+use giftproof::model::trust::TrustFile;
 use giftproof::verify::{AuditState, Options, Outcome, audit};
 
 use crate::forge::*;
@@ -37,9 +39,8 @@ pub fn run(bytes: &[u8]) {
 /// # Panics
 /// When they differ.
 pub fn is_clean(bytes: &[u8]) -> bool {
-    know_the_keys();
-    let honest = &*STORY;
-    let mut log = Changed { forge: honest.clone(), files: Vec::new() };
+    KEYS.with(|_| ());
+    let mut log = Changed { forge: STORY.clone(), files: Vec::new() };
     for change in bytes.as_chunks::<5>().0.iter().take(CHANGES_MAX) {
         log.change(*change);
     }
@@ -47,11 +48,10 @@ pub fn is_clean(bytes: &[u8]) -> bool {
     for change in &log.files {
         change_file(&mut files, *change);
     }
-    let trust = honest.trust();
     let options = Options { threads: NonZeroUsize::MIN, progress: None };
-    let report = audit(&files, Some(&trust), &options).unwrap();
+    let report = audit(&files, Some(&TRUST), &options).unwrap();
     let clean = report.outcome() == Outcome::Clean;
-    let naive = naive::audit(&files, trust.genesis());
+    let naive = naive::audit(&files, TRUST.genesis());
     assert_eq!(clean, naive.is_some(), "{:?} {:?}", report.failures.first(), report.conflicts);
     if let Some((state, _)) = AuditState::encode(&report, 1_800_000_000) {
         assert!(AuditState::is_state(&state));
@@ -59,11 +59,15 @@ pub fn is_clean(bytes: &[u8]) -> bool {
     clean
 }
 
-/// Keys are known by name to the thread that has asked for them.
-fn know_the_keys() {
-    let parties = CAST.iter().map(|(name, _)| *name).chain(REGISTRARS);
-    parties.chain(["operator", "a second key"]).for_each(|name| _ = key(name));
+thread_local! {
+    /// Keys are known by name to the thread that has asked for them.
+    static KEYS: Vec<KeyBytes> = {
+        let parties = CAST.iter().map(|(name, _)| *name).chain(REGISTRARS);
+        parties.chain(["operator", "a second key"]).map(key).collect()
+    };
 }
+
+static TRUST: LazyLock<TrustFile> = LazyLock::new(|| STORY.trust());
 
 /// A gift that arrives, a correction, what is used, a new key, a seal.
 pub static STORY: LazyLock<Forge> = LazyLock::new(|| {
