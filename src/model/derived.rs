@@ -33,7 +33,7 @@ pub fn write(value: &impl Encode, mut into: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// Decodes what [`write`] wrote, in at most `len` bytes.
+/// Decodes what [`write()`] wrote, in at most `len` bytes.
 ///
 /// # Errors
 /// That of reading; `InvalidData` if the bytes are no such value.

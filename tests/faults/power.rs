@@ -102,8 +102,8 @@ fn a_power_cut_costs_nothing_that_was_answered() {
             .unwrap_or_else(|_| panic!("cut at call {at}, round {round}, seed {start}"));
     });
 
-    // Without the syncs of its data file the log would lose what was answered: this test tells.
-    let of_log = |call: &Call| matches!(call, Call::Sync(path) if path.ends_with("log/db"));
+    // Without the syncs of its data files the log would lose what was answered: this test tells.
+    let of_log = |call: &Call| matches!(call, Call::Sync(path) if path.ends_with("db"));
     let (syncs, deaf): (Vec<Traced>, Vec<Traced>) =
         calls.into_iter().partition(|traced| of_log(&traced.call));
     assert!(syncs.len() >= 12, "{}", syncs.len());
