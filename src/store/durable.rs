@@ -22,6 +22,9 @@ use super::schema::SEGMENT_LEN;
 /// The most memory for pages that sled keeps, in bytes.
 const CACHE_LEN: u64 = 32 * 1024 * 1024;
 
+/// How the name of a snapshot ends that sled is still writing.
+const BEGUN: &str = ".generating";
+
 /// A database and the descriptors that make it durable.
 #[derive(Debug)]
 pub(super) struct DurableDb {
@@ -34,7 +37,10 @@ pub(super) struct DurableDb {
 
 impl DurableDb {
     /// Opens or creates the database in a folder.
+    ///
+    /// The caller holds the lock of the ledger's folder.
     pub(super) fn open(folder: &Path) -> Result<Self, OpenError> {
+        remove_begun_snapshots(folder)?;
         let config = sled::Config::new()
             .path(folder)
             .segment_size(SEGMENT_LEN)
@@ -97,6 +103,20 @@ impl DurableDb {
     }
 }
 
+/// Takes away the snapshots that sled has begun to write when it was opened before, and has not
+/// given their names: it would take one that a crash has cut short for a damaged one.
+fn remove_begun_snapshots(folder: &Path) -> Result<(), StoreError> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for name in names_in(folder)? {
+        if name.to_string_lossy().ends_with(BEGUN) {
+            fs::remove_file(folder.join(name)).map_err(io("removing a begun snapshot"))?;
+        }
+    }
+    Ok(())
+}
+
 /// The names in a folder.
 pub(super) fn names_in(folder: &Path) -> Result<BTreeSet<OsString>, StoreError> {
     fs::read_dir(folder)
@@ -141,6 +161,28 @@ pub(super) fn store_error(doing: &'static str) -> impl Fn(sled::Error) -> StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_snapshot_that_a_crash_cut_short_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        let open = || loop {
+            // sled lets its lock go some time after it was dropped.
+            match DurableDb::open(&path) {
+                Err(OpenError::Locked) => std::thread::sleep(std::time::Duration::from_millis(10)),
+                opened => return opened.unwrap(),
+            }
+        };
+        open().tree("t").unwrap().insert(b"key", b"value").unwrap();
+        drop(open());
+        for begun in ["", "cut"] {
+            let snapshot = path.join(format!("snap.FFFFFFFFFFFFFFF0{BEGUN}"));
+            fs::write(&snapshot, begun).unwrap();
+            let found = open().tree("t").unwrap().get(b"key").unwrap();
+            assert_eq!(found.as_deref(), Some(&b"value"[..]));
+            assert!(!snapshot.exists());
+        }
+    }
 
     #[test]
     fn the_world_and_damage_are_told_apart() {

@@ -135,11 +135,11 @@ const inOneOrder = (value) => {
   );
 };
 
-const checkSignatureOf = async (name, { key, message, signature, audit }) => {
+const checkSignatureOf = async (name, { key, message, signature, verdict }) => {
   const refused =
     checkPublicKey(bytesOf(key)) ??
     (await checkSignature(bytesOf(key), bytesOf(message), bytesOf(signature)));
-  check('signatures', name, refused ?? 'ok', audit);
+  check('signatures', name, refused ?? 'ok', verdict);
 };
 
 for (const [folder, family] of [
