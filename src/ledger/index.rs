@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::derived;
+use crate::model::derived::{self, Hashed, array};
 use crate::model::hash::LeafHash;
 use crate::model::state::{Changes, HOT_MAX, Keep, Kept, LABEL_LEN, Label, ShelfPlace, State};
 
@@ -149,13 +149,13 @@ impl Index {
         state.take_changes()?;
         self.values.sync()?;
         let partial = self.folder.join("state.partial");
-        let mut writer = BufWriter::with_capacity(1 << 20, Hashing::new(File::create(&partial)?));
+        let mut writer = BufWriter::with_capacity(1 << 20, Hashed::new(File::create(&partial)?));
         writer.write_all(MAGIC)?;
         derived::write(&self.values.extent(), &mut writer)?;
         derived::write(state, &mut writer)?;
         write_places(&state.gifts, &mut writer)?;
         write_places(&state.shipments, &mut writer)?;
-        let Hashing { inner: mut file, hash } = writer.into_inner()?;
+        let Hashed { inner: mut file, hash } = writer.into_inner()?;
         let hash: Hash = hash.finalize().into();
         file.write_all(&hash)?;
         file.sync_all()?;
@@ -225,9 +225,9 @@ fn read_base(mut file: &File, folder: &Path) -> io::Result<(State, Written, Valu
     let hashed_len = base_len.checked_sub(HASH_LEN).ok_or_else(damaged)?;
     // Nothing is decoded before it is known to be what was written: decoding reserves memory for
     // the lengths that it reads, and more for those of a longer file.
-    let mut hashing = Hashing::new(io::sink());
-    io::copy(&mut BufReader::with_capacity(1 << 20, file).take(hashed_len), &mut hashing)?;
-    let hash: Hash = hashing.hash.finalize().into();
+    let mut hashed = Hashed::new(io::sink());
+    io::copy(&mut BufReader::with_capacity(1 << 20, file).take(hashed_len), &mut hashed)?;
+    let hash: Hash = hashed.hash.finalize().into();
     file.seek(SeekFrom::Start(hashed_len))?;
     if array::<{ HASH_LEN as usize }>(&mut file)? != hash {
         return Err(damaged());
@@ -285,34 +285,4 @@ fn read_part(from: &mut File, after: &Written) -> Option<((Extent, Changes), Has
 
 fn part_hash(after: &Hash, changes: &[u8]) -> Hash {
     Sha256::new().chain_update(after).chain_update(changes).finalize().into()
-}
-
-fn array<const LEN: usize>(from: &mut impl Read) -> io::Result<[u8; LEN]> {
-    let mut bytes = [0; LEN];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Hashes what passes through.
-struct Hashing<T> {
-    inner: T,
-    hash: Sha256,
-}
-
-impl<T> Hashing<T> {
-    fn new(inner: T) -> Self {
-        Self { inner, hash: Sha256::new() }
-    }
-}
-
-impl<T: Write> Write for Hashing<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..len]);
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }

@@ -9,6 +9,27 @@ use std::io::{self, Read, Write};
 use bincode::config::standard;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
+use sha2::{Digest, Sha256};
+
+use super::hash::Digest32;
+
+/// Decodes from so many bytes, with a bound on what is allocated in advance: about 64 bytes for
+/// each. bincode has such bounds at compile time only, hence the steps.
+macro_rules! bounded {
+    ($len:expr, $decode:path, $from:expr) => {{
+        const SMALL: usize = 64 << 20;
+        const MEDIUM: usize = SMALL << 6;
+        const LARGE: usize = MEDIUM << 6;
+        let bound = $len.saturating_mul(64);
+        if bound <= SMALL {
+            $decode($from, standard().with_limit::<SMALL>())
+        } else if bound <= MEDIUM {
+            $decode($from, standard().with_limit::<MEDIUM>())
+        } else {
+            $decode($from, standard().with_limit::<LARGE>())
+        }
+    }};
+}
 
 /// Encodes a value.
 pub fn encode(value: &impl Encode) -> Vec<u8> {
@@ -17,7 +38,8 @@ pub fn encode(value: &impl Encode) -> Vec<u8> {
 
 /// Decodes a value from all of `bytes`; none if they are not one.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
-    let (value, consumed) = decode_bounded(bytes)?;
+    let decoded = bounded!(bytes.len(), bincode::decode_from_slice, bytes);
+    let (value, consumed) = decoded.ok()?;
     (consumed == bytes.len()).then_some(value)
 }
 
@@ -38,36 +60,62 @@ pub fn write(value: &impl Encode, mut into: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 /// That of reading; `InvalidData` if the bytes are no such value.
 pub fn read<T: Decode<()>>(mut from: &mut dyn Read, len: u64) -> io::Result<T> {
-    let bound = usize::try_from(len).unwrap_or(usize::MAX).saturating_mul(64);
-    let value = if bound <= SMALL {
-        bincode::decode_from_std_read(&mut from, standard().with_limit::<SMALL>())
-    } else if bound <= MEDIUM {
-        bincode::decode_from_std_read(&mut from, standard().with_limit::<MEDIUM>())
-    } else {
-        bincode::decode_from_std_read(&mut from, standard().with_limit::<LARGE>())
-    };
-    value.map_err(|error| match error {
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    bounded!(len, bincode::decode_from_std_read, &mut from).map_err(|error| match error {
         DecodeError::Io { inner, .. } => inner,
         error => io::Error::new(io::ErrorKind::InvalidData, error),
     })
 }
 
-const SMALL: usize = 64 << 20;
-const MEDIUM: usize = SMALL << 6;
-const LARGE: usize = MEDIUM << 6;
+/// The next bytes, as many as an array has.
+///
+/// # Errors
+/// That of reading; `UnexpectedEof` if there are fewer.
+pub fn array<const LEN: usize>(from: &mut (impl Read + ?Sized)) -> io::Result<[u8; LEN]> {
+    let mut bytes = [0; LEN];
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
 
-/// Decodes with a bound on what is allocated in advance, about 64 bytes for each byte read.
-/// bincode has such bounds at compile time only, hence the steps.
-fn decode_bounded<T: Decode<()>>(bytes: &[u8]) -> Option<(T, usize)> {
-    let bound = bytes.len().saturating_mul(64);
-    if bound <= SMALL {
-        bincode::decode_from_slice(bytes, standard().with_limit::<SMALL>())
-    } else if bound <= MEDIUM {
-        bincode::decode_from_slice(bytes, standard().with_limit::<MEDIUM>())
-    } else {
-        bincode::decode_from_slice(bytes, standard().with_limit::<LARGE>())
+/// What is read or written through here, with the hash of it.
+#[derive(Debug)]
+pub struct Hashed<T> {
+    /// What it is read from, or written to.
+    pub inner: T,
+    /// The hash of what has passed.
+    pub hash: Sha256,
+}
+
+impl<T> Hashed<T> {
+    /// Nothing has passed yet.
+    pub fn new(inner: T) -> Self {
+        Self { inner, hash: Sha256::new() }
     }
-    .ok()
+
+    /// The hash of all that has passed.
+    pub fn hash(self) -> Digest32 {
+        Digest32::from_bytes(self.hash.finalize().into())
+    }
+}
+
+impl<T: Write> Write for Hashed<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<T: Read> Read for Hashed<T> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(bytes)?;
+        self.hash.update(&bytes[..read]);
+        Ok(read)
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use bincode::{Decode, Encode};
-use sha2::{Digest as _, Sha256};
+use sha2::Digest as _;
 use thiserror::Error;
 
 use super::AuditError;
@@ -24,7 +24,7 @@ use super::report::{Failure, LISTED_MAX, Listed, Report, Spot};
 use super::spill::Spill;
 use crate::bundle::LogSource;
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::model::derived;
+use crate::model::derived::{self, Hashed};
 use crate::model::event::Kind;
 use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
@@ -323,42 +323,6 @@ impl AuditState {
     /// When that was, in seconds since 1970 by the auditor's clock.
     pub fn audited_at_unix_seconds(&self) -> u64 {
         self.audited_at_unix_seconds
-    }
-}
-
-/// What is read or written through here, with the hash of it.
-struct Hashed<T> {
-    inner: T,
-    hash: Sha256,
-}
-
-impl<T> Hashed<T> {
-    fn new(inner: T) -> Self {
-        Self { inner, hash: Sha256::new() }
-    }
-
-    fn hash(self) -> Digest32 {
-        Digest32::from_bytes(self.hash.finalize().into())
-    }
-}
-
-impl<T: Write> Write for Hashed<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Hashed<T> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.hash.update(&bytes[..read]);
-        Ok(read)
     }
 }
 

@@ -156,7 +156,7 @@ impl State {
         // In a part of the log, it may be the one gift that an earlier correction brought in.
         let brought_in = || {
             let has = |gift: &Arc<Gift>| gift.replaced.contains_key(&target.index);
-            self.gifts.iter().find(has).filter(|_| self.scope.is_part())
+            self.scope.is_part().then(|| self.gifts.iter().find(has)).flatten()
         };
         let gift = gift.or_else(brought_in);
         let replaced = gift.as_ref().and_then(|gift| gift.replaced.get(&target.index));

@@ -30,7 +30,7 @@ impl State {
 
     /// What an event touches is looked at more than once, and then it changes.
     pub(super) fn warm(&mut self, statement: &Statement, own: EventHash) {
-        let mut subjects = BTreeSet::new();
+        let mut subjects = Vec::new();
         Subject::of_statement(statement, own, &mut subjects);
         for subject in &subjects {
             match subject {

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 
 use super::kept::{Keep, Kept, LABEL_LEN};
 use super::{Gift, ShelfError, Shipment, State};
-use crate::model::derived;
+use crate::model::derived::{self, array};
 
 impl State {
     /// Writes everything, one gift and one shipment after the other.
@@ -76,10 +76,4 @@ fn read_all<V: Keep>(from: &mut dyn Read, mut kept: Kept<V>) -> io::Result<Kept<
         kept.restore(label, &record)?;
     }
     Ok(kept)
-}
-
-fn array<const LEN: usize>(from: &mut dyn Read) -> io::Result<[u8; LEN]> {
-    let mut bytes = [0; LEN];
-    from.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
