@@ -227,7 +227,7 @@ impl<const MAX: usize> Encode for Blob<MAX> {
 
 impl<C, const MAX: usize> Decode<C> for Blob<MAX> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Ok(Self(decode_bytes(decoder, MAX, "encoding/too-long")?))
+        decode_bytes(decoder, MAX, "encoding/too-long", |bytes| Ok(Self(bytes.to_vec())))
     }
 }
 
@@ -256,12 +256,13 @@ pub(crate) fn encode_bytes<E: Encoder>(bytes: &[u8], encoder: &mut E) -> Result<
     encoder.writer().write(bytes)
 }
 
-/// Reads a u16 length, at most `max`, and so many bytes.
-pub(crate) fn decode_bytes<D: Decoder>(
+/// Reads a u16 length, at most `max`, and so many bytes, of which `make` makes a value.
+pub(crate) fn decode_bytes<D: Decoder, T>(
     decoder: &mut D,
     max: usize,
     too_long: &'static str,
-) -> Result<Vec<u8>, DecodeError> {
+    make: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+) -> Result<T, DecodeError> {
     use bincode::de::read::Reader;
     let len = usize::from(u16::decode(decoder)?);
     if len > max {
@@ -269,14 +270,14 @@ pub(crate) fn decode_bytes<D: Decoder>(
     }
     decoder.claim_bytes_read(len)?;
     if let Some(bytes) = decoder.reader().peek_read(len) {
-        let bytes = bytes.to_vec();
+        let value = make(bytes)?;
         decoder.reader().consume(len);
-        return Ok(bytes);
+        return Ok(value);
     }
     // A reader that does not show what comes; or that has not got as much, which it says now.
     let mut bytes = vec![0; len];
     decoder.reader().read(&mut bytes)?;
-    Ok(bytes)
+    Ok(make(&bytes)?)
 }
 
 /// Defines a choice: one byte in the encoding, a word for programs, and no other value.

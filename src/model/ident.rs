@@ -9,6 +9,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
 
 use super::encoding::{Keyed, Malformed, decode_bytes, encode_bytes, never_borrows};
 use super::hash::{Digest32, EventHash, HASH_LEN, LeafHash, NodeHash, SubjectHash};
@@ -76,7 +77,7 @@ pub type EntryIndex = u64;
 /// A party's short name, `[a-z0-9-]{3,64}`: unique in a ledger, for ever.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Handle(Box<str>);
+pub struct Handle(SmolStr);
 
 impl Handle {
     /// Takes the name if it keeps the rules.
@@ -132,10 +133,10 @@ impl Encode for Handle {
 
 impl<C> Decode<C> for Handle {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let bytes = decode_bytes(decoder, 64, "handle/malformed")?;
-        let name = String::from_utf8(bytes).map_err(|_| Malformed::new("handle/malformed"))?;
-        Self::check(&name)?;
-        Ok(Self(name.into_boxed_str()))
+        decode_bytes(decoder, 64, "handle/malformed", |bytes| {
+            let name = std::str::from_utf8(bytes);
+            Self::new(name.map_err(|_| Malformed::new("handle/malformed"))?)
+        })
     }
 }
 

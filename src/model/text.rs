@@ -11,20 +11,21 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::encoding::{Keyed, Malformed, decode_bytes, encode_bytes, never_borrows};
 
 /// Text of at most `MAX` bytes. May be empty, which means "not stated".
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
-pub struct Text<const MAX: usize>(String);
+pub struct Text<const MAX: usize>(SmolStr);
 
 impl<const MAX: usize> Text<MAX> {
     /// Takes the text if it keeps the rules.
     ///
     /// # Errors
     /// `text/too-long`, `text/space` (a blank at either end), or the code of [`forbidden`].
-    pub fn new(text: impl Into<String>) -> Result<Self, Malformed> {
+    pub fn new(text: impl Into<SmolStr>) -> Result<Self, Malformed> {
         let text = text.into();
         if text.len() > MAX {
             return Err(Malformed::new("text/too-long"));
@@ -117,9 +118,10 @@ impl<const MAX: usize> Encode for Text<MAX> {
 
 impl<C, const MAX: usize> Decode<C> for Text<MAX> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let bytes = decode_bytes(decoder, MAX, "text/too-long")?;
-        let text = String::from_utf8(bytes).map_err(|_| Malformed::new("text/utf-8"))?;
-        Ok(Self::new(text)?)
+        decode_bytes(decoder, MAX, "text/too-long", |bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Malformed::new("text/utf-8"))?;
+            Self::new(text)
+        })
     }
 }
 
