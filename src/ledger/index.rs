@@ -27,7 +27,9 @@ use sha2::{Digest, Sha256};
 
 use crate::model::derived::{self, Hashed, array};
 use crate::model::hash::LeafHash;
-use crate::model::state::{Changes, HOT_MAX, Keep, Kept, LABEL_LEN, Label, ShelfPlace, State};
+use crate::model::state::{
+    Changes, Gift, Keep, Kept, LABEL_LEN, Label, ShelfPlace, Shipment, State,
+};
 
 use super::Log;
 use super::error::{LedgerError, io};
@@ -100,8 +102,8 @@ impl Index {
 
     /// Lets the gifts and shipments of a state that has none yet lie in the index.
     pub(super) fn shelve(&self, state: &mut State) {
-        state.gifts = Kept::over(self.values.clone(), HOT_MAX);
-        state.shipments = Kept::over(self.values.clone(), HOT_MAX);
+        state.gifts = Kept::over(self.values.clone(), Gift::HOT_MAX);
+        state.shipments = Kept::over(self.values.clone(), Shipment::HOT_MAX);
     }
 
     /// Writes what has changed in the state since it was loaded or saved; all of it, if that is not
@@ -181,7 +183,7 @@ impl Index {
 }
 
 fn moved<V: Keep>(from: &Kept<V>, values: &Values) -> io::Result<Kept<V>> {
-    let mut kept = Kept::over(values.clone(), HOT_MAX);
+    let mut kept = Kept::over(values.clone(), V::HOT_MAX);
     for record in from.records() {
         let (label, bytes) = record?;
         kept.restore(label, &bytes)?;
@@ -206,7 +208,7 @@ fn read_places<V: Keep>(from: &mut impl Read, values: &Values) -> io::Result<Kep
         let label: Label = array::<LABEL_LEN>(from)?;
         places.push((label, ShelfPlace::new(u64::from_be_bytes(array(from)?))));
     }
-    Ok(Kept::at_places(values.clone(), HOT_MAX, places))
+    Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
 }
 
 /// Whether a state is of this log.

@@ -36,6 +36,12 @@ pub fn encode(value: &impl Encode) -> Vec<u8> {
     bincode::encode_to_vec(value, standard()).expect("encoding to memory cannot fail")
 }
 
+/// As [`encode`], at the end of what is there already: whoever encodes many values keeps the room.
+pub fn encode_onto(value: &impl Encode, bytes: &mut Vec<u8>) {
+    bincode::encode_into_std_write(value, bytes, standard())
+        .expect("encoding to memory cannot fail");
+}
+
 /// Decodes a value from all of `bytes`; none if they are not one.
 pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     let decoded = bounded!(bytes.len(), bincode::decode_from_slice, bytes);

@@ -21,6 +21,7 @@ pub mod policy;
 pub mod proof_file;
 pub mod seal;
 pub mod signature;
+pub mod sorted;
 pub mod state;
 pub mod subject;
 pub mod text;

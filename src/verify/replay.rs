@@ -18,7 +18,7 @@ use crate::model::entry::{Header, Link, NO_LEAF, OpenEvent};
 use crate::model::event::{Kind, Statement};
 use crate::model::hash::{LeafHash, SubjectHash};
 use crate::model::ident::EntryIndex;
-use crate::model::state::{Gift, HOT_MAX, Kept, State};
+use crate::model::state::{Gift, Keep, Kept, Shipment, State};
 use crate::model::subject::{HashedSubject, Subject};
 use crate::model::violation::{Code, Violation};
 
@@ -225,8 +225,8 @@ fn genesis_state(entry: &PreparedEntry) -> Result<Option<State>, Violation> {
     let links: Vec<Link> = touched.iter().map(link).collect();
     check_links(&links, &header.links)?;
     let mut state = State::begin(recorded, entry.leaf)?;
-    state.gifts = Kept::over(Spill::default(), HOT_MAX);
-    state.shipments = Kept::over(Spill::default(), HOT_MAX);
+    state.gifts = Kept::over(Spill::default(), Gift::HOT_MAX);
+    state.shipments = Kept::over(Spill::default(), Shipment::HOT_MAX);
     Ok(Some(state))
 }
 

@@ -29,7 +29,7 @@ use crate::model::event::Kind;
 use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
-use crate::model::state::{HOT_MAX, History, Kept, Recorded, State};
+use crate::model::state::{Gift, History, Keep, Kept, Recorded, Shipment, State};
 use crate::model::tile::TileLayout;
 use crate::model::version::newer;
 use crate::model::violation::{Code, Violation};
@@ -259,8 +259,8 @@ impl AuditState {
 
     fn parts(from: &mut dyn Read, len: u64) -> io::Result<(Body, State)> {
         let body = derived::read(from, len)?;
-        let gifts = Kept::over(Spill::default(), HOT_MAX);
-        let shipments = Kept::over(Spill::default(), HOT_MAX);
+        let gifts = Kept::over(Spill::default(), Gift::HOT_MAX);
+        let shipments = Kept::over(Spill::default(), Shipment::HOT_MAX);
         Ok((body, State::read(from, len, gifts, shipments)?))
     }
 

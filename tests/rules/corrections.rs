@@ -1,5 +1,6 @@
 //! Statements replaced and voided; both versions stay, and what others rest on stands.
 
+use giftproof::model::sorted::SortedSet;
 use giftproof::model::subject::Subject;
 
 use super::*;
@@ -227,7 +228,7 @@ fn a_correction_moves_goods_of_gifts_that_come_in_and_go_out() {
     let gifts = |world: &World| {
         world.state.shipments.get(&shipment("red-cross", "S")).unwrap().gifts.clone()
     };
-    assert_eq!(gifts(&world), [first, second].into());
+    assert_eq!(gifts(&world), SortedSet::from_iter([first, second]));
     // What was given later was not there to be sent.
     let too_early = of(&[(first, 1, A, 10), (later, 1, A, 1)]);
     let draft = correcting(&world, sent, Some(too_early.into()), FROM_RED_CROSS);
@@ -237,7 +238,7 @@ fn a_correction_moves_goods_of_gifts_that_come_in_and_go_out() {
     world.accept(correcting(&world, sent, Some(without.into()), FROM_RED_CROSS));
     expect(&world, second, &[("red-cross good", 20)]);
     expect(&world, first, &[("moving red-cross/S", 10)]);
-    assert_eq!(gifts(&world), [first].into());
+    assert_eq!(gifts(&world), SortedSet::from_iter([first]));
     let newest = world.state.row(&Subject::Gift(second)).unwrap().place.index;
     assert_eq!(newest, world.state.size - 1, "the correction is linked to what it took out");
 }

@@ -4,14 +4,13 @@
 //! reached somebody. Every event is a list of transfers between accounts, so that no event can
 //! create or destroy quantity, nor move what is not there.
 
-use std::collections::BTreeMap;
-
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
 use super::parties::Standing;
 use crate::model::event::{Condition, Fate, QUANTITY_MAX};
 use crate::model::ident::{Handle, ShipmentId};
+use crate::model::sorted::SortedMap;
 use crate::model::violation::{Code, Violation};
 
 /// In which unit an account is kept.
@@ -156,7 +155,7 @@ impl Lot {
 
 /// All accounts of a gift. An account of a shipment stays when it is empty: it tells what was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub struct Accounts(BTreeMap<Account, u64>);
+pub struct Accounts(SortedMap<Account, u64>);
 
 impl Accounts {
     /// Every account with its quantity, which is zero only for what a shipment carried.
@@ -200,11 +199,11 @@ impl Accounts {
         if quantity == 0 {
             return Ok(());
         }
-        let total = self.0.entry(account).or_default();
+        let total = self.0.get_or_insert_with(account, || 0);
         *total = total
             .checked_add(quantity)
             .filter(|total| *total <= QUANTITY_MAX)
-            .ok_or(Violation::new(Code::BalanceOverflow, QUANTITY_MAX, quantity))?;
+            .ok_or_else(|| Violation::new(Code::BalanceOverflow, QUANTITY_MAX, quantity))?;
         Ok(())
     }
 

@@ -155,7 +155,7 @@ impl State {
         });
         // In a part of the log, it may be the one gift that an earlier correction brought in.
         let brought_in = || {
-            let has = |gift: &Arc<Gift>| gift.replaced.contains_key(&target.index);
+            let has = |gift: &Arc<Gift>| gift.replaced.get(&target.index).is_some();
             self.scope.is_part().then(|| self.gifts.iter().find(has)).flatten()
         };
         let gift = gift.or_else(brought_in);
@@ -210,7 +210,7 @@ impl State {
             let carries = |gift: &EventHash| {
                 gifts.get(gift).is_some_and(|gift| gift.shipments.contains(&shipment.id))
             };
-            shipment.gifts = shipment.gifts.iter().copied().filter(carries).collect();
+            shipment.gifts.retain(carries);
         });
     }
 

@@ -164,7 +164,7 @@ impl Gift {
         let line = self.donation.line(f.goods.line);
         // A pack of known content needs no opening: its book is in pieces already.
         let sealed = line.is_some_and(|line| line.pack.is_none() && line.unit != *unit);
-        let known = self.loose_units.entry(f.goods.line).or_insert_with(|| unit.clone());
+        let known = self.loose_units.get_or_insert_with(f.goods.line, || unit.clone());
         if !sealed || f.goods.unit != UnitChoice::Stated || known != unit {
             return Err(Violation::new(Code::CountPacks, "sealed packs", f.opened));
         }

@@ -3,7 +3,6 @@
 //! A gift is a fold over its own events. A correction is judged by folding again with the new
 //! statement in the old one's place.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
@@ -19,6 +18,7 @@ use crate::model::date::{Date, UnixMs};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
 use crate::model::ident::{EntryIndex, GiftId, Handle, KeyBytes, ShipmentId};
+use crate::model::sorted::{SortedMap, SortedSet};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
 
@@ -131,7 +131,7 @@ pub struct Gift {
     /// Where its goods are.
     pub accounts: Accounts,
     /// The unit of loose pieces, by line.
-    pub loose_units: BTreeMap<u16, Text<24>>,
+    pub loose_units: SortedMap<u16, Text<24>>,
     /// What was damaged on arrival, by line, in the smallest unit or loose pieces.
     pub damaged: u64,
     /// What came beyond what was sent, or was found.
@@ -141,9 +141,9 @@ pub struct Gift {
     /// What was rejected.
     pub rejected: u64,
     /// Who has had to do with it.
-    pub journey: BTreeSet<Handle>,
+    pub journey: SortedSet<Handle>,
     /// The shipments that carried it.
-    pub shipments: BTreeSet<ShipmentId>,
+    pub shipments: SortedSet<ShipmentId>,
     /// Contradictions.
     pub disputes: Vec<DisputeState>,
     /// Evidence outside the log.
@@ -155,13 +155,13 @@ pub struct Gift {
     /// Corrected entries, with the entry that corrected them.
     pub corrected: Vec<(EntryIndex, EntryIndex)>,
     /// Statements that hold instead of the originals, by entry; empty bytes void.
-    pub replaced: BTreeMap<EntryIndex, Vec<u8>>,
+    pub replaced: SortedMap<EntryIndex, Vec<u8>>,
     /// Clocks that ran out.
     pub late: Vec<Late>,
     /// Receipts for what nobody sent to their signer.
     pub unsupported: Vec<EntryIndex>,
     /// Items and lots that it holds, or said it held before a correction.
-    pub lots: BTreeSet<(Text<200>, Text<60>)>,
+    pub lots: SortedSet<(Text<200>, Text<60>)>,
     /// Items and lots that arrived in fact.
     pub actual: Vec<(Text<200>, Text<60>)>,
     /// What was signed with which key.
@@ -173,6 +173,9 @@ pub struct Gift {
 impl Keep for Gift {
     type Key = EventHash;
 
+    /// Some 40,000: about as many as a country has on their way at a time.
+    const HOT_MAX: usize = 64 << 20;
+
     fn key(&self) -> &EventHash {
         &self.id
     }
@@ -183,19 +186,21 @@ impl Keep for Gift {
     }
 
     fn weight(&self) -> usize {
+        // Most texts stand in their own places; of the others, the odd one.
         let texts = 32;
-        let lines = self.donation.lines.len() * (size_of::<Line>() + 8 * texts);
-        let replaced: usize = self.replaced.values().map(|bytes| 64 + bytes.len()).sum();
+        let lines = self.donation.lines.len() * (size_of::<Line>() + 2 * texts);
+        let replaced: usize = self.replaced.iter().map(|(_, bytes)| 64 + bytes.len()).sum();
         size_of::<Self>()
             + lines
             + self.entries.len() * size_of::<EntryIndex>()
-            + self.accounts.iter().count() * (size_of::<Account>() + 2 * texts)
+            + self.accounts.iter().count() * size_of::<(Account, u64)>()
             + self.signed.len() * size_of::<Signed>()
             + self.documents.len() * (size_of::<Document>() + texts)
-            + self.evidence.len() * (size_of::<Evidence>() + 2 * texts)
+            + self.evidence.len() * (size_of::<Evidence>() + texts)
             + self.disputes.len() * (size_of::<DisputeState>() + texts)
-            + (self.journey.len() + self.lots.len() + self.actual.len()) * 2 * texts
-            + self.shipments.len() * (size_of::<ShipmentId>() + 2 * texts)
+            + self.journey.len() * size_of::<Handle>()
+            + (self.lots.len() + self.actual.len()) * (2 * size_of::<Text<200>>() + texts)
+            + self.shipments.len() * size_of::<ShipmentId>()
             + replaced
     }
 }
@@ -219,19 +224,19 @@ impl Gift {
             documents: fact.head.documents.iter().cloned().collect(),
             entries: vec![fact.index],
             accounts: Accounts::default(),
-            loose_units: BTreeMap::new(),
+            loose_units: SortedMap::default(),
             damaged: 0,
             surplus: 0,
             unpacked: 0,
             rejected: 0,
             journey: donation.donor.party.iter().chain(&donation.taker).cloned().collect(),
-            shipments: BTreeSet::new(),
+            shipments: SortedSet::default(),
             disputes: Vec::new(),
             evidence: Vec::new(),
             redirected: Vec::new(),
             lowered: Vec::new(),
             corrected: Vec::new(),
-            replaced: BTreeMap::new(),
+            replaced: SortedMap::default(),
             late: Vec::new(),
             unsupported: Vec::new(),
             lots: lots(donation).collect(),
@@ -343,22 +348,22 @@ impl Gift {
 
     /// The lot and the quantity in the terms of its book.
     pub(super) fn in_book(&self, goods: &Goods, quantity: u64) -> Result<(Lot, u64), Violation> {
-        let line = self.donation.line(goods.line).ok_or(Violation::new(
-            Code::LineUnknown,
-            (),
-            u64::from(goods.line),
-        ))?;
-        let unknown = Violation::new(Code::UnitUnknown, line_word(line), goods.unit.word());
+        let line = self
+            .donation
+            .line(goods.line)
+            .ok_or_else(|| Violation::new(Code::LineUnknown, (), u64::from(goods.line)))?;
         let (book, factor) = match goods.unit {
             UnitChoice::Stated => (Book::Smallest, line.content()),
             UnitChoice::Inner if line.pack.is_some() => (Book::Smallest, 1),
-            UnitChoice::Loose if self.loose_units.contains_key(&line.number) => (Book::Loose, 1),
-            _ => return Err(unknown),
+            UnitChoice::Loose if self.loose_units.get(&line.number).is_some() => (Book::Loose, 1),
+            unknown => {
+                return Err(Violation::new(Code::UnitUnknown, line_word(line), unknown.word()));
+            }
         };
         let quantity = quantity
             .checked_mul(factor)
             .filter(|quantity| *quantity <= QUANTITY_MAX)
-            .ok_or(Violation::new(Code::BalanceOverflow, QUANTITY_MAX, quantity))?;
+            .ok_or_else(|| Violation::new(Code::BalanceOverflow, QUANTITY_MAX, quantity))?;
         Ok((lot(goods.line, book, goods.meant_for.as_ref()), quantity))
     }
 

@@ -27,9 +27,6 @@ use super::shelf::{MemoryShelf, Place, Shelf, ShelfError};
 use crate::model::derived;
 use crate::model::encoding::never_borrows;
 
-/// How much is hot if nothing else is said, in bytes as [`Keep::weight`] has them.
-pub const HOT_MAX: usize = 32 << 20;
-
 /// The bytes under which a value is kept.
 pub const LABEL_LEN: usize = 20;
 
@@ -41,6 +38,9 @@ pub type Label = [u8; LABEL_LEN];
 pub trait Keep: Encode + Decode<()> + Clone + PartialEq + fmt::Debug {
     /// What tells it from others.
     type Key: PartialEq;
+
+    /// How much of all values is hot if nothing else is said, in bytes as [`Self::weight`] has them.
+    const HOT_MAX: usize;
 
     /// Its key.
     fn key(&self) -> &Self::Key;
@@ -57,6 +57,8 @@ pub trait Keep: Encode + Decode<()> + Clone + PartialEq + fmt::Debug {
 struct Hot<V> {
     value: Arc<V>,
     weight: usize,
+    /// Whether it has a place in the directory, and so lies on the shelf as it is now.
+    lies: bool,
 }
 
 /// Any number of values, of which a bounded part is in memory.
@@ -72,12 +74,14 @@ pub struct Kept<V: Keep> {
     /// What has changed since [`Self::take_changes`]; `None` before it is asked first.
     changed: Option<BTreeSet<Label>>,
     fault: Arc<OnceLock<ShelfError>>,
+    /// For [`record_by`].
+    room: Vec<u8>,
 }
 
 impl<V: Keep> Default for Kept<V> {
     /// Nothing, over a shelf in memory.
     fn default() -> Self {
-        Self::over(MemoryShelf::default(), HOT_MAX)
+        Self::over(MemoryShelf::default(), V::HOT_MAX)
     }
 }
 
@@ -92,6 +96,7 @@ impl<V: Keep> Kept<V> {
             shelf: Arc::new(RwLock::new(shelf)),
             changed: None,
             fault: Arc::default(),
+            room: Vec::new(),
         }
     }
 
@@ -132,7 +137,10 @@ impl<V: Keep> Kept<V> {
 
     /// The value with this label.
     pub fn labelled(&self, label: &Label) -> Option<Arc<V>> {
-        self.value(label, self.directory.get(label)?)
+        match self.hot.peek(label) {
+            Some(hot) => Some(Arc::clone(&hot.value)),
+            None => self.value(label, self.directory.get(label)?),
+        }
     }
 
     /// All values, in the order of their labels.
@@ -147,7 +155,7 @@ impl<V: Keep> Kept<V> {
             return Some(Arc::clone(&hot.value)).filter(|value| value.key() == key);
         }
         let value = self.get(key)?;
-        self.heat(label, Arc::clone(&value));
+        self.heat(label, Arc::clone(&value), true);
         Some(value)
     }
 
@@ -155,33 +163,39 @@ impl<V: Keep> Kept<V> {
     pub fn put(&mut self, value: impl Into<Arc<V>>) {
         let value = value.into();
         let label = V::label(value.key());
-        if let Some(Some(place)) = self.directory.insert(label, None) {
-            self.clear(place);
-        }
-        if let Some(changed) = &mut self.changed {
-            changed.insert(label);
-        }
-        self.heat(label, value);
+        let lay = self.hot.peek(&label).is_none_or(|hot| hot.lies);
+        self.settle(label, value, lay);
     }
 
     /// Lets a value change, if there is one with this key.
     pub fn change<T>(&mut self, key: &V::Key, change: impl FnOnce(&mut V) -> T) -> Option<T> {
         let label = V::label(key);
         // Out of the cache, so that it need not be copied.
-        let mut value = match self.hot.pop(&label) {
+        let (mut value, lay) = match self.hot.pop(&label) {
             Some(hot) => {
                 self.hot_weight -= hot.weight;
-                hot.value
+                (hot.value, hot.lies)
             }
-            None => self.labelled(&label)?,
+            None => (self.labelled(&label)?, true),
         };
         if value.key() != key {
-            self.heat(label, value);
+            self.heat(label, value, lay);
             return None;
         }
         let result = change(Arc::make_mut(&mut value));
-        self.put(value);
+        self.settle(label, value, lay);
         Some(result)
+    }
+
+    /// Takes in what is new under a label; `lay` if the directory may have a place for the old.
+    fn settle(&mut self, label: Label, value: Arc<V>, lay: bool) {
+        if lay && let Some(Some(place)) = self.directory.insert(label, None) {
+            self.clear(place);
+        }
+        if let Some(changed) = &mut self.changed {
+            changed.insert(label);
+        }
+        self.heat(label, value, false);
     }
 
     /// The places of what has changed since this was asked last, at first of all, after putting on
@@ -273,10 +287,10 @@ impl<V: Keep> Kept<V> {
     }
 
     /// Makes a value the one that was used last, and lets others go for it.
-    fn heat(&mut self, label: Label, value: Arc<V>) {
+    fn heat(&mut self, label: Label, value: Arc<V>, lies: bool) {
         let weight = value.weight();
         self.hot_weight += weight;
-        if let Some(before) = self.hot.put(label, Hot { value, weight }) {
+        if let Some(before) = self.hot.put(label, Hot { value, weight, lies }) {
             self.hot_weight -= before.weight;
         }
         while self.hot_weight > self.hot_max && self.hot.len() > 1 {
@@ -299,9 +313,13 @@ impl<V: Keep> Kept<V> {
         if let Some(place) = known {
             return Ok(place);
         }
-        let record = record(&*self.hot_value(&label).value);
+        let value = Arc::clone(&self.hot_value(&label).value);
+        let record = record_by(&*value, &mut self.room);
         let place = self.shelf_mut().put(&record)?;
         self.directory.insert(label, Some(place));
+        if let Some(hot) = self.hot.peek_mut(&label) {
+            hot.lies = true;
+        }
         Ok(place)
     }
 
@@ -328,7 +346,14 @@ impl<V: Keep> Kept<V> {
 /// A value as it lies on a shelf: the encoding of [`derived`] in one block of LZ4 after its length,
 /// since names and keys recur in it.
 fn record<V: Keep>(value: &V) -> Vec<u8> {
-    compress_prepend_size(&derived::encode(value))
+    record_by(value, &mut Vec::new())
+}
+
+/// As [`record`], with room for the encoding.
+fn record_by<V: Keep>(value: &V, room: &mut Vec<u8>) -> Vec<u8> {
+    room.clear();
+    derived::encode_onto(value, room);
+    compress_prepend_size(room)
 }
 
 fn of_record<V: Keep>(record: &[u8]) -> Option<V> {
@@ -350,6 +375,7 @@ impl<V: Keep> Clone for Kept<V> {
             shelf: Arc::clone(&self.shelf),
             changed: self.changed.clone(),
             fault: Arc::clone(&self.fault),
+            room: Vec::new(),
         }
     }
 }

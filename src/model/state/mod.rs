@@ -34,7 +34,7 @@ pub use account::{Account, Accounts, Book, Reached, Whereabouts};
 pub use changes::Changes;
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
-pub use kept::{HOT_MAX, Keep, Kept, LABEL_LEN, Label};
+pub use kept::{Keep, Kept, LABEL_LEN, Label};
 pub use lists::{Campaign, NeedState, OrderState, RecallState};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;

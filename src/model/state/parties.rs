@@ -220,14 +220,15 @@ impl Parties {
 
     /// Whether a key is this owner's and has not ended.
     pub(super) fn check_key(&self, key: &KeyBytes, owner: &Owner) -> Result<(), Violation> {
-        let record = self.keys.get(key).filter(|record| record.owner == *owner);
-        let expected: Detail = match owner {
-            Owner::Party(handle) | Owner::Registrar(handle) => handle.into(),
-            Owner::Operator => "operator".into(),
-            Owner::Gift(gift) => (*gift).into(),
-        };
-        match record {
-            None => Err(Violation { code: Code::KeyNotOfParty, expected, found: (*key).into() }),
+        match self.keys.get(key).filter(|record| record.owner == *owner) {
+            None => {
+                let expected: Detail = match owner {
+                    Owner::Party(handle) | Owner::Registrar(handle) => handle.into(),
+                    Owner::Operator => "operator".into(),
+                    Owner::Gift(gift) => (*gift).into(),
+                };
+                Err(Violation { code: Code::KeyNotOfParty, expected, found: (*key).into() })
+            }
             Some(KeyRecord { ended: Some(ended), .. }) => {
                 Err(Violation::new(Code::KeyEnded, *key, *ended))
             }

@@ -1,7 +1,5 @@
 //! Shipments: what their dispatches, deliveries and receipts say of them as a whole.
 
-use std::collections::BTreeSet;
-
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
@@ -10,6 +8,7 @@ use crate::model::date::Date;
 use crate::model::event::{Dispatch, Purpose};
 use crate::model::hash::EventHash;
 use crate::model::ident::{EntryIndex, Handle, ShipmentId};
+use crate::model::sorted::SortedSet;
 use crate::model::subject::Subject;
 use crate::model::text::Text;
 
@@ -57,7 +56,7 @@ pub struct Shipment {
     /// The taker's receipts.
     pub receipts: Vec<Dated>,
     /// The gifts that it carries.
-    pub gifts: BTreeSet<EventHash>,
+    pub gifts: SortedSet<EventHash>,
 }
 
 impl Shipment {
@@ -74,7 +73,7 @@ impl Shipment {
             dispatches: Vec::new(),
             deliveries: Vec::new(),
             receipts: Vec::new(),
-            gifts: BTreeSet::new(),
+            gifts: SortedSet::default(),
         }
     }
 
@@ -103,6 +102,9 @@ impl Shipment {
 
 impl Keep for Shipment {
     type Key = ShipmentId;
+
+    /// Some 40,000, for as many gifts.
+    const HOT_MAX: usize = 24 << 20;
 
     fn key(&self) -> &ShipmentId {
         &self.id
