@@ -21,10 +21,9 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use lru::LruCache;
-use lz4_flex::block::{compress_prepend_size, decompress, uncompressed_size};
 
+use super::record::{Recorder, of_record};
 use super::shelf::{MemoryShelf, Place, Shelf, ShelfError};
-use crate::model::derived;
 use crate::model::encoding::never_borrows;
 
 /// The bytes under which a value is kept.
@@ -74,8 +73,7 @@ pub struct Kept<V: Keep> {
     /// What has changed since [`Self::take_changes`]; `None` before it is asked first.
     changed: Option<BTreeSet<Label>>,
     fault: Arc<OnceLock<ShelfError>>,
-    /// For [`record_by`].
-    room: Vec<u8>,
+    recorder: Recorder,
 }
 
 impl<V: Keep> Default for Kept<V> {
@@ -96,7 +94,7 @@ impl<V: Keep> Kept<V> {
             shelf: Arc::new(RwLock::new(shelf)),
             changed: None,
             fault: Arc::default(),
-            room: Vec::new(),
+            recorder: Recorder::default(),
         }
     }
 
@@ -239,10 +237,11 @@ impl<V: Keep> Kept<V> {
 
     /// Every value as it would lie on a shelf, with its label, in the order of labels.
     pub fn records(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
-        self.directory.iter().map(|(label, place)| {
+        let mut recorder = Recorder::default();
+        self.directory.iter().map(move |(label, place)| {
             let bytes = match place {
                 Some(place) => self.shelf().get(*place)?,
-                None => record(&*self.hot_value(label).value),
+                None => recorder.record(&*self.hot_value(label).value).to_vec(),
             };
             Ok((*label, bytes))
         })
@@ -314,8 +313,9 @@ impl<V: Keep> Kept<V> {
             return Ok(place);
         }
         let value = Arc::clone(&self.hot_value(&label).value);
-        let record = record_by(&*value, &mut self.room);
-        let place = self.shelf_mut().put(&record)?;
+        let shelf = Arc::clone(&self.shelf);
+        let record = self.recorder.record(&*value);
+        let place = shelf.write().unwrap_or_else(PoisonError::into_inner).put(record)?;
         self.directory.insert(label, Some(place));
         if let Some(hot) = self.hot.peek_mut(&label) {
             hot.lies = true;
@@ -343,28 +343,6 @@ impl<V: Keep> Kept<V> {
     }
 }
 
-/// A value as it lies on a shelf: the encoding of [`derived`] in one block of LZ4 after its length,
-/// since names and keys recur in it.
-fn record<V: Keep>(value: &V) -> Vec<u8> {
-    record_by(value, &mut Vec::new())
-}
-
-/// As [`record`], with room for the encoding.
-fn record_by<V: Keep>(value: &V, room: &mut Vec<u8>) -> Vec<u8> {
-    room.clear();
-    derived::encode_onto(value, room);
-    compress_prepend_size(room)
-}
-
-fn of_record<V: Keep>(record: &[u8]) -> Option<V> {
-    let (len, block) = uncompressed_size(record).ok()?;
-    // A byte of a block stands for 255 at most: more is not allocated for it.
-    if len > 64 + 255 * block.len() {
-        return None;
-    }
-    derived::decode(&decompress(block, len).ok()?)
-}
-
 impl<V: Keep> Clone for Kept<V> {
     fn clone(&self) -> Self {
         Self {
@@ -375,7 +353,7 @@ impl<V: Keep> Clone for Kept<V> {
             shelf: Arc::clone(&self.shelf),
             changed: self.changed.clone(),
             fault: Arc::clone(&self.fault),
-            room: Vec::new(),
+            recorder: Recorder::default(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod held;
 mod kept;
 mod lists;
 mod parties;
+mod record;
 mod scope;
 mod seal;
 mod seen;
