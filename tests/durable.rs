@@ -6,13 +6,12 @@ use std::thread;
 
 use giftproof::ledger::CHECKPOINT_FILE;
 use giftproof::model::checkpoint::SignedCheckpoint;
-use giftproof::model::encoding::Blob;
-use giftproof::model::event::{Capacity, Correction, Kind, Statement};
+use giftproof::model::event::Capacity;
 use giftproof::store::{Commit, CommitError, MemoryStore, ObjectName, ReadFault, Step, Store};
 use giftproof::writer::{Refused, Writer};
 
 use crate::ledger::{Author, check_ledger, clock, genesis};
-use crate::util::{line, recorded, secret, text};
+use crate::util::{line, recorded, secret};
 
 fn create(store: &Arc<dyn Store>) -> Writer {
     Writer::create_over(Arc::clone(store), None, genesis(), secret("operator"), clock()).unwrap()
@@ -31,16 +30,7 @@ fn a_rule_that_cannot_look_back_refuses_nothing() {
     assert!(writer.submit_many(donations.clone()).iter().all(Result::is_ok));
 
     let target = &donations[7];
-    let (_, statement) = target.frame.open().unwrap();
-    let Some(Statement::Donation(mut donation)) = statement else { panic!() };
-    donation.purpose = text("for the hospital");
-    let correction = Correction {
-        target_index: 9,
-        target: target.frame.hash(&author.genesis),
-        target_kind: Kind::Donation as u16,
-        replacement: Blob::new(Statement::from(donation).to_bytes()).unwrap(),
-    };
-    let correction = author.event(correction, &[(Capacity::Taker, "red-cross")]);
+    let correction = author.correction(9, target);
     let lens = |index| writer.with_ledger(|l| l.log().entry_bytes(index).unwrap().len());
     let bit = 8 * (0..9).map(|index| 2 + lens(index)).sum::<usize>() + 8 * (lens(9) / 2);
     writer.close().unwrap();
@@ -171,6 +161,13 @@ struct Barred {
     changed: Condvar,
 }
 
+impl Barred {
+    fn new() -> Arc<Self> {
+        let (inner, changed) = (MemoryStore::new(), Condvar::new());
+        Arc::new(Self { inner, down: Mutex::new(false), changed })
+    }
+}
+
 impl Store for Barred {
     fn read(&self, name: &ObjectName) -> Result<Option<Vec<u8>>, giftproof::store::StoreError> {
         self.inner.read(name)
@@ -189,11 +186,7 @@ impl Store for Barred {
 
 #[test]
 fn a_full_queue_says_busy_and_what_waits_shares_a_commit() {
-    let store = Arc::new(Barred {
-        inner: MemoryStore::new(),
-        down: Mutex::new(false),
-        changed: Condvar::new(),
-    });
+    let store = Barred::new();
     let writer = create(&(Arc::clone(&store) as Arc<dyn Store>));
     let author = Author::of(&writer);
     let enrolment = author.enrolment("red-cross");
@@ -237,11 +230,7 @@ const ROOM: usize = 64 << 20;
 
 #[test]
 fn large_events_are_refused_before_memory_runs_out_and_taken_again_later() {
-    let store = Arc::new(Barred {
-        inner: MemoryStore::new(),
-        down: Mutex::new(false),
-        changed: Condvar::new(),
-    });
+    let store = Barred::new();
     let writer = create(&(Arc::clone(&store) as Arc<dyn Store>));
     let author = Author::of(&writer);
     writer.submit(author.enrolment("red-cross")).unwrap();

@@ -15,6 +15,7 @@ use giftproof::model::encoding::{Blob, List};
 use giftproof::model::entry::{NO_LEAF, SignedEvent};
 use giftproof::model::event::*;
 use giftproof::model::hash::{EventHash, LeafHash, NodeHash, empty_root, node_hash};
+use giftproof::model::ident::EntryIndex;
 use giftproof::model::key::{PublicKey, SecretKey};
 use giftproof::model::signature::{Signature, SignatureFault, verify};
 use giftproof::model::state::{Recorded, State};
@@ -83,6 +84,21 @@ impl Author {
     pub fn donation(&self, quantity: u64) -> SignedEvent {
         let donation = recorded("red-cross", vec![line(1, "masks", quantity, "piece", &[])]);
         self.event(donation, &[(Capacity::Taker, "red-cross")])
+    }
+
+    /// A correction of the donation at entry `target_index`: it says what it is for.
+    pub fn correction(&self, target_index: EntryIndex, target: &SignedEvent) -> SignedEvent {
+        let Ok((_, Some(Statement::Donation(mut donation)))) = target.frame.open() else {
+            panic!("a donation is corrected")
+        };
+        donation.purpose = text("for the hospital");
+        let correction = Correction {
+            target_index,
+            target: target.frame.hash(&self.genesis),
+            target_kind: Kind::Donation as u16,
+            replacement: Blob::new(Statement::from(donation).to_bytes()).unwrap(),
+        };
+        self.event(correction, &[(Capacity::Taker, "red-cross")])
     }
 
     pub fn donations(&self, count: u64) -> Vec<SignedEvent> {

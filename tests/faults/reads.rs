@@ -4,13 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use giftproof::ledger::LedgerError;
-use giftproof::model::encoding::Blob;
-use giftproof::model::event::{Capacity, Correction, Kind, Statement};
 use giftproof::store::ReadFault;
 use rayon::prelude::*;
 
 use super::*;
-use crate::util::{copy_folder, text};
+use crate::util::copy_folder;
 
 const FAULTS: [ReadFault; 8] = [
     ReadFault::Fails,
@@ -50,15 +48,7 @@ impl Script {
         writer.close().unwrap();
         std::fs::rename(&saved, &indexed).unwrap();
 
-        let Ok((_, Some(Statement::Donation(mut donation)))) = old.frame.open() else { panic!() };
-        donation.purpose = text("for the hospital");
-        let correction = Correction {
-            target_index: 9,
-            target: old.frame.hash(&author.genesis),
-            target_kind: Kind::Donation as u16,
-            replacement: Blob::new(Statement::from(donation).to_bytes()).unwrap(),
-        };
-        let correction = author.event(correction, &[(Capacity::Taker, "red-cross")]);
+        let correction = author.correction(9, &old);
         let events = [old, correction, author.donation(77)];
         Self { store, folder, told, events }
     }

@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkOf, oursOf, theirsOf } from './answers.mjs';
 import { Dice } from './story.mjs';
+import { check, finish } from './tally.mjs';
 
 const VERIFY = fileURLToPath(new URL('../../src/web/verify.mjs', import.meta.url));
 const README = new URL('../../README.md', import.meta.url);
@@ -36,17 +37,6 @@ const run = (command, args, input = '') => {
   const { status, stdout, error } = spawnSync(command, args, { cwd: folder, env, input });
   if (error) throw error;
   return { status, output: stdout.toString() };
-};
-
-let passed = 0;
-let failed = 0;
-const check = (name, found, wanted) => {
-  if (JSON.stringify(found) === JSON.stringify(wanted)) {
-    passed += 1;
-    return;
-  }
-  failed += 1;
-  console.log(`${name}\n  wanted ${JSON.stringify(wanted)}\n  found  ${JSON.stringify(found)}`);
 };
 
 /** A place of giftproof's JSON, as in section 21.1: of those that the README's gift comes to. */
@@ -169,5 +159,4 @@ try {
 } finally {
   await rm(folder, { recursive: true });
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+finish();

@@ -13,6 +13,7 @@ import { checkOf, oursOf, theirsOf } from './answers.mjs';
 import { filesOf } from './lay-out.mjs';
 import { prove, rowsProof } from './prover.mjs';
 import { Dice, Story } from './story.mjs';
+import { check, finish } from './tally.mjs';
 
 /** How many changes to each proof are shown to giftproof too. */
 const COMPARED = 6;
@@ -69,17 +70,6 @@ const proofOf = async (story, vector, about, gift, seal) => {
     checkpoint: vector.checkpoint,
     audits: [],
   });
-};
-
-let passed = 0;
-let failed = 0;
-const check = (name, found, wanted) => {
-  if (JSON.stringify(found) === JSON.stringify(wanted)) {
-    passed += 1;
-    return;
-  }
-  failed += 1;
-  console.log(`${name}\n  wanted ${JSON.stringify(wanted)}\n  found  ${JSON.stringify(found)}`);
 };
 
 const plain = (value) =>
@@ -173,5 +163,4 @@ for (let i = 0; i < Number(count); i++) {
   check('no such gift', [outcome, level, about], ['verified', 'complete', 'absence']);
 }
 await rm(folder, { recursive: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+finish();
