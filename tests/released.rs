@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use giftproof::keyfile;
-use giftproof::ledger::Ledger;
+use giftproof::ledger::{Ledger, TRUST_FILE};
 use giftproof::model::draft::Draft;
 use giftproof::model::event::*;
 use giftproof::model::key::SecretKey;
@@ -189,9 +189,12 @@ fn change_rules(desk: &Desk) {
 fn make() {
     assert!(!root().exists(), "released fixtures never change: {} is there", root().display());
     let desk = Desk::with_ledger();
+    let office = desk.path("office");
+    // What somebody took away before there were witnesses, and before the operator's key changed.
+    desk.run("office", "prove 1 --out first.tlog-proof --entry first.entry");
+    fs::copy(desk.ledger().join(TRUST_FILE), office.join("first.trust")).unwrap();
     crate::cli_every::tell(&desk);
     let operator = "--operator-key operator-2.key";
-    let office = desk.path("office");
 
     // A donor with a slip, who takes the gift over; and goods in Chinese, which arrive one short.
     let slip = "donate --item 医用外科口罩 --quantity 20 --unit 盒 --for hospital-a \
@@ -241,11 +244,13 @@ fn make() {
     desk.run("office", &format!("lookup {masks} --proof gift.proof"));
     desk.run("office", "prove 5 --out 5.tlog-proof --entry 5.entry");
     desk.run("office", "key new auditor.key --unencrypted");
-    desk.run(
-        "office",
-        "audit bundle.zip --trust giftproof.trust --statement audit.statement \
-         --sign-key auditor.key --name auditor.example",
-    );
+    let audit = "audit bundle.zip --trust giftproof.trust --statement audit.statement \
+                 --sign-key auditor.key --name auditor.example";
+    let auditor = desk.json("office", audit)["auditor"].as_str().unwrap().to_owned();
+    let trust = fs::read_to_string(office.join("giftproof.trust")).unwrap();
+    // The auditors stand before the empty line that ends the head.
+    let with_auditor = trust.replacen("\n\n", &format!("\nauditor {auditor}\n\n"), 1);
+    fs::write(office.join("auditor.trust"), with_auditor).unwrap();
     // The operator tells others another story with the same key.
     copy_folder(&desk.ledger(), &office.join("fork"));
     fs::remove_file(office.join("fork").join("witnesses")).unwrap();
@@ -262,7 +267,11 @@ fn make() {
     for file in [
         "bundle.zip",
         "giftproof.trust",
+        "first.trust",
+        "auditor.trust",
         "gift.proof",
+        "first.tlog-proof",
+        "first.entry",
         "5.tlog-proof",
         "5.entry",
         "audit.statement",
@@ -289,8 +298,12 @@ fn make() {
         "list gifts --ledger ledger".to_owned(),
         "list parties --ledger ledger".to_owned(),
         "verify gift.proof --trust giftproof.trust".to_owned(),
+        "verify gift.proof --trust first.trust".to_owned(),
+        "verify first.tlog-proof --entry first.entry --trust first.trust".to_owned(),
         "verify 5.tlog-proof --entry 5.entry --trust giftproof.trust".to_owned(),
         "verify audit.statement --trust giftproof.trust".to_owned(),
+        "verify audit.statement --trust auditor.trust".to_owned(),
+        "audit bundle.zip --trust first.trust".to_owned(),
         "verify fork.fraud --trust giftproof.trust".to_owned(),
         "import --bundle bundle.zip --ledger again --trust giftproof.trust".to_owned(),
     ]
@@ -300,7 +313,7 @@ fn make() {
         json!({ "command": line, "exit": output.status.code(), "answer": answer(&output) })
     })
     .collect();
-    for (case, exit) in expected.iter().zip([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 1, 0]) {
+    for (case, exit) in expected.iter().zip([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 1, 0]) {
         assert_eq!(case["exit"], exit, "{case}");
     }
     let expected = serde_json::to_string_pretty(&expected).unwrap() + "\n";
