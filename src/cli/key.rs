@@ -11,7 +11,7 @@ use crate::bundle::{Existing, OutputFile};
 use crate::keyfile::{self, KeyFileError, Protection};
 use crate::model::ident::KeyBytes;
 use crate::model::key::SecretKey;
-use crate::model::state::Owner;
+use crate::model::state::{GiftKey, Owner};
 
 /// The commands on keys.
 #[derive(clap::Subcommand, Clone, Debug)]
@@ -102,21 +102,22 @@ fn show(args: &ShowArgs, ctx: &Context) -> Result<(), Failure> {
     }
     let ledger = ctx.open()?;
     let parties = &ledger.state().parties;
-    let record = parties.key(&key);
+    let (record, of_gift) = (parties.key(&key), parties.gift_key(&key));
     let owner = match record.map(|record| &record.owner) {
-        None => ctx.say("key.nobody", &[]),
-        Some(Owner::Operator) => format!("{} ({})", parties.operator_name, parties.operator),
-        Some(Owner::Gift(gift)) => crate::model::ident::GiftId::from(gift).to_string(),
+        None => of_gift.map(|record| record.gift().to_string()),
+        Some(Owner::Operator) => Some(format!("{} ({})", parties.operator_name, parties.operator)),
         Some(Owner::Party(handle) | Owner::Registrar(handle)) => {
-            format!("{} ({handle})", parties.name(handle).unwrap_or_default())
+            Some(format!("{} ({handle})", parties.name(handle).unwrap_or_default()))
         }
     };
-    let ended = record.and_then(|record| record.ended);
+    let of_gift = of_gift.and_then(GiftKey::ended);
+    let ended = record.map_or(of_gift, |record| record.ended);
+    let value = json!({ "key": key, "owner": owner, "ended": ended });
+    let owner = owner.unwrap_or_else(|| ctx.say("key.nobody", &[]));
     let mut text = format!("{key}\n{owner}\n");
     if let Some(index) = ended {
         text += &ctx.say("key.ended", &[("index", &index)]);
         text.push('\n');
     }
-    let value = json!({ "key": key, "owner": record.map(|_| &owner), "ended": ended });
     ctx.answer(&value, &text)
 }

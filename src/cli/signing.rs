@@ -208,7 +208,7 @@ impl<'a> Scene<'a> {
     /// # Errors
     /// `key/no-new`, `key/has-owner`.
     pub fn new_key(&self, given: Option<KeyBytes>) -> Result<KeyBytes, Failure> {
-        let nobodys = |key: &KeyBytes| self.state.parties.key(key).is_none();
+        let nobodys = |key: &KeyBytes| !self.state.parties.is_taken(key);
         let found = given.or_else(|| self.ring.public().find(nobodys));
         found.ok_or_else(|| self.no_new_key())
     }

@@ -2,7 +2,7 @@
 //! deleted at any time.
 //!
 //! ```text
-//! index/state      = "giftproof-index/v3\n" || extent || state || places || hash     the base
+//! index/state      = "giftproof-index/v4\n" || extent || state || places || hash     the base
 //! index/changes    = part*                                                 what came after
 //! part             = length of changes u64 || extent || changes || hash
 //! index/values-<n>   gifts and shipments, see `values`; an extent says how much of which
@@ -35,7 +35,7 @@ use super::Log;
 use super::error::{LedgerError, io};
 use super::values::{Extent, Values};
 
-const MAGIC: &[u8] = b"giftproof-index/v3\n";
+const MAGIC: &[u8] = b"giftproof-index/v4\n";
 const HASH_LEN: u64 = 32;
 
 /// The parts may have half as many bytes as the base, and at least so many.

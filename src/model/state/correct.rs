@@ -74,7 +74,7 @@ impl State {
                 Some(party) => {
                     self.parties.check_key(&signer.key, &Owner::Party(party.clone()))?;
                 }
-                None => self.parties.check_key(&signer.key, &Owner::Gift(s.target))?,
+                None => self.parties.check_gift_key(&signer.key, &s.target)?,
             }
         }
         Ok(())

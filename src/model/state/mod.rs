@@ -12,6 +12,7 @@ mod correct;
 mod custody;
 mod evidence;
 mod gift;
+mod gift_keys;
 mod held;
 mod kept;
 mod lists;
@@ -35,6 +36,7 @@ pub use account::{Account, Accounts, Book, Reached, Whereabouts};
 pub use changes::Changes;
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
+pub use gift_keys::GiftKey;
 pub use kept::{Keep, Kept, LABEL_LEN, Label};
 pub use lists::{Campaign, NeedState, OrderState, RecallState};
 pub use parties::{KeyRecord, Owner, Parties, Party, Standing};
@@ -380,7 +382,7 @@ impl State {
         let fact = fact(entry, statement);
         let gift = Gift::begin(&fact, donation, &self.books(entry.index))?;
         if let Some(key) = donation.donor.key {
-            self.parties.add_key(key, Owner::Gift(id), entry.index, false)?;
+            self.parties.add_gift_key(key, &id, entry.index)?;
         }
         self.gifts.put(gift);
         self.note_campaign(donation, entry);
@@ -426,7 +428,7 @@ impl State {
             let slip = entry.event.head.signer_as(Capacity::Donor).expect("checked before");
             self.parties.end_key(&slip.key, entry.index);
             if let Some(key) = s.donor.key {
-                self.parties.add_key(key, Owner::Gift(s.gift), entry.index, false)?;
+                self.parties.add_gift_key(key, &s.gift, entry.index)?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use bincode::{Decode, Encode};
 use serde::Serialize;
 
+use super::gift_keys::{GiftKey, GiftKeys};
 use crate::model::changed::Tracked;
 use crate::model::date::Date;
 use crate::model::encoding::List;
@@ -17,7 +18,7 @@ use crate::model::event::{
     PartyKind, PartyUpdated, Registrars, RegistrarsChanged, Role,
 };
 use crate::model::hash::EventHash;
-use crate::model::ident::{EntryIndex, Handle, KeyBytes};
+use crate::model::ident::{EntryIndex, GiftId, Handle, KeyBytes};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Detail, Violation};
 
@@ -30,11 +31,9 @@ pub enum Owner {
     Registrar(Handle),
     /// The operator's.
     Operator,
-    /// A gift's own: one-time key or slip.
-    Gift(EventHash),
 }
 
-/// A key's life.
+/// The life of a key that is no gift's.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct KeyRecord {
     /// Whose it is.
@@ -111,6 +110,7 @@ pub struct Parties {
     pub threshold: u8,
     parties: Tracked<Handle, Party>,
     keys: Tracked<KeyBytes, KeyRecord>,
+    gift_keys: GiftKeys,
     /// Names of registrars that are none any more: nobody else gets their handles.
     former: BTreeMap<Handle, Text<200>>,
 }
@@ -124,6 +124,7 @@ pub(super) struct PartyChanges {
     former: BTreeMap<Handle, Text<200>>,
     parties: Vec<(Handle, Party)>,
     keys: Vec<(KeyBytes, KeyRecord)>,
+    gift_keys: Vec<GiftKey>,
 }
 
 impl Parties {
@@ -136,6 +137,7 @@ impl Parties {
             threshold: genesis.threshold,
             parties: Tracked::default(),
             keys: Tracked::default(),
+            gift_keys: GiftKeys::default(),
             former: BTreeMap::new(),
         };
         parties.add_key(genesis.operator.key, Owner::Operator, 0, false)?;
@@ -157,9 +159,19 @@ impl Parties {
         self.parties.values()
     }
 
-    /// What is known of a key.
+    /// What is known of a key, if it is no gift's.
     pub fn key(&self, key: &KeyBytes) -> Option<&KeyRecord> {
         self.keys.get(key)
+    }
+
+    /// What is known of a gift's own key.
+    pub fn gift_key(&self, key: &KeyBytes) -> Option<&GiftKey> {
+        self.gift_keys.get(key)
+    }
+
+    /// Whether a key is somebody's, or was.
+    pub fn is_taken(&self, key: &KeyBytes) -> bool {
+        self.keys.contains_key(key) || self.gift_keys.get(key).is_some()
     }
 
     /// The legal name behind a handle, of parties, the operator, and registrars, former ones too.
@@ -220,20 +232,17 @@ impl Parties {
 
     /// Whether a key is this owner's and has not ended.
     pub(super) fn check_key(&self, key: &KeyBytes, owner: &Owner) -> Result<(), Violation> {
-        match self.keys.get(key).filter(|record| record.owner == *owner) {
-            None => {
-                let expected: Detail = match owner {
-                    Owner::Party(handle) | Owner::Registrar(handle) => handle.into(),
-                    Owner::Operator => "operator".into(),
-                    Owner::Gift(gift) => (*gift).into(),
-                };
-                Err(Violation { code: Code::KeyNotOfParty, expected, found: (*key).into() })
-            }
-            Some(KeyRecord { ended: Some(ended), .. }) => {
-                Err(Violation::new(Code::KeyEnded, *key, *ended))
-            }
-            Some(_) => Ok(()),
-        }
+        let record = self.keys.get(key).filter(|record| record.owner == *owner);
+        check_life(key, record.map(|record| record.ended), || match owner {
+            Owner::Party(handle) | Owner::Registrar(handle) => handle.into(),
+            Owner::Operator => "operator".into(),
+        })
+    }
+
+    /// Whether a key is this gift's and has not ended.
+    pub(super) fn check_gift_key(&self, key: &KeyBytes, gift: &EventHash) -> Result<(), Violation> {
+        let record = self.gift_keys.get(key).filter(|record| record.gift() == GiftId::from(gift));
+        check_life(key, record.map(GiftKey::ended), || (*gift).into())
     }
 
     /// Whether a key may come in: valid, and nobody's yet.
@@ -241,7 +250,7 @@ impl Parties {
         if let Err(fault) = key.check() {
             return Err(Violation::new(Code::KeyInvalid, fault.code(), *key));
         }
-        if self.keys.contains_key(key) {
+        if self.is_taken(key) {
             return Err(Violation::new(Code::KeyTaken, (), *key));
         }
         Ok(())
@@ -261,9 +270,21 @@ impl Parties {
         Ok(())
     }
 
+    pub(super) fn add_gift_key(
+        &mut self,
+        key: KeyBytes,
+        gift: &EventHash,
+        at: EntryIndex,
+    ) -> Result<(), Violation> {
+        self.check_new_key(&key)?;
+        self.gift_keys.insert(key, GiftId::from(gift), at);
+        Ok(())
+    }
+
     pub(super) fn end_key(&mut self, key: &KeyBytes, at: EntryIndex) {
-        if let Some(record) = self.keys.get_mut(key) {
-            record.ended.get_or_insert(at);
+        match self.keys.get_mut(key) {
+            Some(record) => drop(record.ended.get_or_insert(at)),
+            None => self.gift_keys.end(key, at),
         }
     }
 
@@ -405,6 +426,7 @@ impl Parties {
             former: self.former.clone(),
             parties: self.parties.take_changes(),
             keys: self.keys.take_changes(),
+            gift_keys: self.gift_keys.take_changes(),
         }
     }
 
@@ -416,9 +438,24 @@ impl Parties {
         self.former = changes.former;
         self.parties.take_in(changes.parties);
         self.keys.take_in(changes.keys);
+        self.gift_keys.take_in(changes.gift_keys);
     }
 
     fn party_mut(&mut self, handle: &Handle) -> &mut Party {
         self.parties.get_mut(handle).expect("the caller has required the party")
+    }
+}
+
+/// What a key's end says of it; none if it is not its owner's.
+fn check_life(
+    key: &KeyBytes,
+    ended: Option<Option<EntryIndex>>,
+    owner: impl FnOnce() -> Detail,
+) -> Result<(), Violation> {
+    let found = (*key).into();
+    match ended {
+        None => Err(Violation { code: Code::KeyNotOfParty, expected: owner(), found }),
+        Some(Some(ended)) => Err(Violation::new(Code::KeyEnded, *key, ended)),
+        Some(None) => Ok(()),
     }
 }
