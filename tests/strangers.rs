@@ -129,7 +129,7 @@ fn a_regulator_audits_twice_and_the_donors_proof_says_so() {
     let regulator = Stranger::new(&desk, "regulator");
     desk.run("office", "export ../regulator/one.zip --trust ../regulator/my.trust");
     let page = regulator.told("audit one.zip --trust my.trust --save-state one.state", 0);
-    let hash = page.lines().find_map(|line| line.strip_prefix("state SHA-256 ")).unwrap();
+    let hash = page.lines().find_map(|line| line.strip_prefix("state hash ")).unwrap();
 
     let before = desk.size();
     desk.donate();

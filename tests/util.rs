@@ -10,12 +10,13 @@ use giftproof::model::draft::Draft;
 use giftproof::model::encoding::List;
 use giftproof::model::entry::{Entry, Header, NO_LEAF, SignedEvent};
 use giftproof::model::event::*;
-use giftproof::model::hash::{EventHash, LeafHash};
+use giftproof::model::hash::{Digest32, EventHash, LeafHash};
 use giftproof::model::ident::{Handle, KeyBytes, ShipmentId};
 use giftproof::model::key::SecretKey;
 use giftproof::model::state::{History, Kept, MemoryShelf, Recorded, State};
 use giftproof::model::text::Text;
 use giftproof::model::violation::Violation;
+use sha2::{Digest as _, Sha256};
 
 /// 2026-01-01T00:00:00Z.
 pub const START_MS: u64 = 1_767_225_600_000;
@@ -419,4 +420,10 @@ pub fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
             std::fs::copy(entry.path(), target).unwrap();
         }
     }
+}
+
+/// The hash that ends an audit state with these bytes before it, by section 18.1 of the spec.
+pub fn state_hash(bytes: &[u8]) -> Digest32 {
+    let blocks: Vec<_> = bytes.chunks(4096).map(Sha256::digest).collect();
+    Digest32::from_bytes(Sha256::digest(blocks.concat()).into())
 }

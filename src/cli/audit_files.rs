@@ -2,7 +2,7 @@
 //! log as it was seen, the state to go on from, the auditor's statement.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -53,7 +53,7 @@ pub struct Auditor {
 pub struct Written {
     /// The state to go on from.
     state: Option<PathBuf>,
-    /// Its SHA-256, which whoever goes on from it must give.
+    /// Its hash, which whoever goes on from it must give.
     state_sha256: Option<String>,
     /// The signed statement.
     statement: Option<PathBuf>,
@@ -72,8 +72,7 @@ impl FileArgs {
         let start = if about.is_file() { start_of(path)? } else { Vec::new() };
         if AuditState::is_state(&start) {
             let pinned = self.state_hash.ok_or_else(|| Failure::new("audit-state/unpinned"))?;
-            let read = File::open(path)
-                .and_then(|file| AuditState::read(&mut BufReader::new(file), &pinned));
+            let read = File::open(path).and_then(|file| AuditState::read(file, &pinned));
             let state = read.map_err(|error| file_failed(path, &error))?.map_err(|error| {
                 Failure::new(error.code()).with("path", path.display()).or_say(error)
             })?;

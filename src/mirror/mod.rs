@@ -20,7 +20,7 @@
 mod taking;
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -29,7 +29,7 @@ use crate::bundle::layout::TRUST_COPY_PATH;
 use crate::bundle::output::sync_folder;
 use crate::bundle::{Existing, LogFile, LogFolder, LogSource, OutputFile, TrustCopy};
 use crate::model::checkpoint::SignedCheckpoint;
-use crate::model::hash::Digest32;
+use crate::model::hash::{Digest32, HASH_LEN};
 use crate::model::tile::{TILE_WIDTH, TileLayout};
 use crate::model::trust::TrustFile;
 use crate::model::violation::Code;
@@ -127,7 +127,7 @@ impl Mirror {
     /// Where the last audit of a mirror ended, for whoever only reads it; none if there is none, or
     /// the mirror is just being changed.
     pub fn state_of(folder: &Path) -> Option<AuditState> {
-        let state = open(&fs::read(folder.join(PRIVATE).join("state")).ok()?)?;
+        let state = open(&folder.join(PRIVATE).join("state")).ok()??;
         let published = fs::read(folder.join(CHECKPOINT)).ok()?;
         (state.checkpoint().to_string().as_bytes() == published).then_some(state)
     }
@@ -186,16 +186,13 @@ impl Mirror {
             taking.discard()?;
         }
         let report = audited?;
-        let (Some(signed), Some((state, _))) =
-            (&report.signed_checkpoint, AuditState::encode(&report, now_unix_seconds))
-        else {
-            unreachable!("a clean audit has a checkpoint, and another can go on from it");
-        };
+        let signed = report.signed_checkpoint.as_ref().expect("a clean audit has a checkpoint");
         let to = signed.checkpoint().size;
         taking.settle(to)?;
         self.publish_trust(source, trust)?;
         // A crash before this leaves the old mirror, one after it the new: `state` publishes then.
-        write(&self.private("state"), &state)?;
+        let saved = self.save(&report, now_unix_seconds)?;
+        assert!(saved, "another audit can go on from a clean one");
         write(&self.folder.join(CHECKPOINT), signed.to_string().as_bytes())?;
         self.prune(have, to)?;
         Ok(Followed { from: have, to })
@@ -273,8 +270,7 @@ impl Mirror {
         now_unix_seconds: u64,
         options: &Options<'_>,
     ) -> Result<Option<AuditState>, MirrorError> {
-        let bytes = read(&self.private("state"))?;
-        let known = bytes.as_deref().and_then(open);
+        let known = open(&self.private("state"))?;
         let published = read(&self.folder.join(CHECKPOINT))?;
         match (known, published) {
             (None, None) => Ok(None),
@@ -290,12 +286,23 @@ impl Mirror {
                 // Lost or damaged: what follows from the entries follows again.
                 let report = audit(&LogFolder::new(&self.folder), None, options)?;
                 let report = judged(report).map_err(|_| MirrorError::Damaged)?;
-                let encoded = AuditState::encode(&report, now_unix_seconds);
-                let (bytes, hash) = encoded.ok_or(MirrorError::Damaged)?;
-                write(&self.private("state"), &bytes)?;
-                AuditState::open(&bytes, &hash).map(Some).map_err(|_| MirrorError::Damaged)
+                if !self.save(&report, now_unix_seconds)? {
+                    return Err(MirrorError::Damaged);
+                }
+                let state = open(&self.private("state"))?;
+                state.map(Some).ok_or(MirrorError::Damaged)
             }
         }
+    }
+
+    /// Writes the state of an audit at once and for good; false if another cannot go on from it.
+    fn save(&self, report: &Report, now_unix_seconds: u64) -> io::Result<bool> {
+        let mut file = OutputFile::create(&self.private("state"), Existing::Replace)?;
+        let hash = AuditState::write(report, now_unix_seconds, &mut file)?;
+        if hash.is_some() {
+            file.commit()?;
+        }
+        Ok(hash.is_some())
     }
 
     fn private(&self, name: &str) -> PathBuf {
@@ -371,10 +378,20 @@ fn judged(report: Report) -> Result<Report, MirrorError> {
     }
 }
 
-/// Reads a state of our own, which nobody else writes, so that its own hash is enough.
-fn open(bytes: &[u8]) -> Option<AuditState> {
-    let hash = bytes.last_chunk().map(|hash| Digest32::from_bytes(*hash))?;
-    AuditState::open(bytes, &hash).ok()
+/// Reads a state of our own, which nobody else writes, so that its own hash is enough. None if there
+/// is none, or it is damaged.
+fn open(path: &Path) -> io::Result<Option<AuditState>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let mut hash = [0; HASH_LEN];
+    if file.metadata()?.len() < HASH_LEN as u64 {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::End(-(HASH_LEN as i64)))?;
+    file.read_exact(&mut hash)?;
+    Ok(AuditState::read(file, &Digest32::from_bytes(hash))?.ok())
 }
 
 /// Whether a state is of the published checkpoint, or of one that a crash kept from being so.

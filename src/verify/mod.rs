@@ -44,6 +44,7 @@
 //!
 //! The audit is clean if nothing fails and nothing is not understood.
 
+mod blocks;
 pub mod fraud;
 mod past;
 mod prepare;

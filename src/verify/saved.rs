@@ -2,40 +2,46 @@
 //! section 18.1).
 //!
 //! ```text
-//! ff "giftproof audit state v1" 00 || body || SHA-256 of all before
+//! ff "giftproof audit state v2" 00 || values || body || rest || place of the body u64 || hash
 //! ```
 //!
 //! The body is in the encoding of [`crate::model::derived`]: the signed checkpoint, the right edge
-//! of the tree, what the audit counted and found wrong in the entries, and what follows from them.
+//! of the tree, what the audit counted and found wrong in the entries. Values and rest are what
+//! follows from the entries, as [`State::write_values`] and [`State::write_rest`] have it. The hash
+//! is that of all before, by [blocks](super::blocks): whoever goes on from a state hashes all of
+//! it once, and then reads of the values, which are most of it, those that new entries touch.
 //! Whoever could change a state could make the next audit say anything. So nobody goes on from one
 //! without the hash that the audit named when it ended, kept where the state is not: the hash at
 //! the end of the file finds damage only.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use sha2::Digest as _;
 use thiserror::Error;
 
 use super::AuditError;
+use super::blocks::{Blocks, HashedBlocks, OnBlocks};
 use super::past::{OldTree, Past};
 use super::report::{Failure, LISTED_MAX, Listed, Report, Spot};
-use super::spill::Spill;
 use crate::bundle::LogSource;
 use crate::model::checkpoint::{Checkpoint, SignedCheckpoint};
-use crate::model::derived::{self, Hashed};
+use crate::model::derived::{self, array};
 use crate::model::event::Kind;
 use crate::model::hash::{Digest32, HASH_LEN, LeafHash, NodeHash, SubjectHash};
 use crate::model::ident::EntryIndex;
 use crate::model::merkle::{TILE_WIDTH, TreeBuilder};
-use crate::model::state::{Gift, History, Keep, Kept, Recorded, Shipment, State};
+use crate::model::state::{History, Recorded, State};
 use crate::model::tile::TileLayout;
 use crate::model::version::newer;
 use crate::model::violation::{Code, Violation};
 
 /// With what every state begins.
-const CONTEXT: &[u8] = b"\xffgiftproof audit state v1\0";
+const CONTEXT: &[u8] = b"\xffgiftproof audit state v2\0";
+
+/// The place of the body, at the end of what is hashed.
+const PLACE_LEN: u64 = 8;
 
 /// So many bytes tell any version.
 const BEGIN_LEN: u64 = 64;
@@ -102,7 +108,7 @@ pub(super) struct Found {
     pub failed_subjects: BTreeMap<SubjectHash, (EntryIndex, Code)>,
 }
 
-/// The body of a state but for what follows from the entries, which stands after it.
+/// What a state says beside what follows from the entries.
 #[derive(Encode, Decode)]
 struct Body {
     checkpoint: String,
@@ -141,11 +147,14 @@ impl AuditState {
     ) -> io::Result<Option<Digest32>> {
         let body = Self::body(report, audited_at_unix_seconds);
         let (Some(body), Some(state)) = (body, &report.state) else { return Ok(None) };
-        let mut hashed = Hashed::new(&mut *into);
+        let mut hashed = HashedBlocks::new(&mut *into);
         hashed.write_all(CONTEXT)?;
+        let values = state.write_values(&mut hashed)?;
+        let place = hashed.len();
         derived::write(&body, &mut hashed)?;
-        state.write(&mut hashed)?;
-        let hash = hashed.hash();
+        state.write_rest(&values, &mut hashed)?;
+        hashed.write_all(&place.to_be_bytes())?;
+        let hash = hashed.finish()?;
         into.write_all(hash.as_bytes())?;
         Ok(Some(hash))
     }
@@ -196,72 +205,74 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError`], the first that applies, in the order of its variants.
     pub fn open(bytes: &[u8], pinned: &Digest32) -> Result<Self, AuditStateError> {
-        Self::read(&mut io::Cursor::new(bytes), pinned).unwrap_or(Err(AuditStateError::Malformed))
+        let read = Self::read(io::Cursor::new(bytes.to_vec()), pinned);
+        read.unwrap_or(Err(AuditStateError::Malformed))
     }
 
-    /// As [`Self::open`], from a file: twice, since nothing of it is believed before its hash is
-    /// known.
+    /// As [`Self::open`], from a file, which stays open: gifts and shipments are read from it when
+    /// they are asked for.
     ///
     /// # Errors
-    /// That of reading, or of what is kept outside memory.
+    /// That of reading.
     pub fn read(
-        from: &mut (impl Read + Seek),
+        mut from: impl Read + Seek + Send + 'static,
         pinned: &Digest32,
     ) -> io::Result<Result<Self, AuditStateError>> {
         let len = from.seek(SeekFrom::End(0))?;
         from.rewind()?;
         let mut begin = Vec::new();
-        from.take(BEGIN_LEN).read_to_end(&mut begin)?;
+        (&mut from).take(BEGIN_LEN).read_to_end(&mut begin)?;
         if let Some(found) = newer(CONTEXT, &begin) {
             return Ok(Err(AuditStateError::NewerVersion(found)));
         }
         if !begin.starts_with(CONTEXT) {
             return Ok(Err(AuditStateError::Version));
         }
-        let Some(len) = len.checked_sub((CONTEXT.len() + HASH_LEN) as u64) else {
+        let Some(len) = len.checked_sub(HASH_LEN as u64) else {
             return Ok(Err(AuditStateError::Hash));
         };
-        from.seek(SeekFrom::Start(CONTEXT.len() as u64))?;
-        let mut hashed = Hashed::new(io::sink());
-        hashed.write_all(CONTEXT)?;
-        io::copy(&mut from.take(len), &mut hashed)?;
-        let found = hashed.hash();
-        let mut stated = [0; HASH_LEN];
-        from.read_exact(&mut stated)?;
-        if found != Digest32::from_bytes(stated) {
+        from.seek(SeekFrom::Start(len))?;
+        let stated = Digest32::from_bytes(array(&mut from)?);
+        // Nothing is believed before its hash is known.
+        let blocks = Blocks::hash(from, len)?;
+        if blocks.root() != stated {
             return Ok(Err(AuditStateError::Hash));
         }
-        if found != *pinned {
-            return Ok(Err(AuditStateError::Pinned { pinned: *pinned, found }));
+        if stated != *pinned {
+            return Ok(Err(AuditStateError::Pinned { pinned: *pinned, found: stated }));
         }
-        from.seek(SeekFrom::Start(CONTEXT.len() as u64))?;
-        let mut hashed = Hashed::new(from.take(len));
-        hashed.hash.update(CONTEXT);
-        let read = Self::parts(&mut hashed, len);
-        let (body, state) = match read {
-            Ok(parts) => parts,
+        match Self::parts(Arc::new(blocks), len) {
+            Ok((body, state)) => Ok(Self::restore(body, state).ok_or(AuditStateError::Malformed)),
             Err(error) => match error.kind() {
                 io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                    return Ok(Err(AuditStateError::Malformed));
+                    Ok(Err(AuditStateError::Malformed))
                 }
-                _ => return Err(error),
+                _ => Err(error),
             },
-        };
-        if hashed.inner.limit() > 0 {
-            return Ok(Err(AuditStateError::Malformed));
         }
-        // The file may have changed since it was read first.
-        if hashed.hash() != found {
-            return Ok(Err(AuditStateError::Hash));
-        }
-        Ok(Self::restore(body, state).ok_or(AuditStateError::Malformed))
     }
 
-    fn parts(from: &mut dyn Read, len: u64) -> io::Result<(Body, State)> {
-        let body = derived::read(from, len)?;
-        let gifts = Kept::over(Spill::default(), Gift::HOT_MAX);
-        let shipments = Kept::over(Spill::default(), Shipment::HOT_MAX);
-        Ok((body, State::read(from, len, gifts, shipments)?))
+    /// What is in a file whose first `len` bytes have the right hash.
+    fn parts<F: Read + Seek + Send + 'static>(
+        blocks: Arc<Blocks<F>>,
+        len: u64,
+    ) -> io::Result<(Body, State)> {
+        let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+        let begin = CONTEXT.len() as u64;
+        let end = len.checked_sub(PLACE_LEN).ok_or_else(malformed)?;
+        let place = u64::from_be_bytes(array(&mut blocks.reader(end))?);
+        if !(begin..end).contains(&place) {
+            return Err(malformed());
+        }
+        let mut from = BufReader::new(blocks.reader(place)).take(end - place);
+        let len = from.limit();
+        let body = derived::read(&mut from, len)?;
+        let (gifts, shipments) = (OnBlocks::new(blocks.clone()), OnBlocks::new(blocks.clone()));
+        let state = State::read(&mut from, len, begin..place, gifts, shipments)?;
+        match from.limit() {
+            0 => Ok((body, state)),
+            _ => Err(malformed()),
+        }
     }
 
     fn restore(body: Body, state: State) -> Option<Self> {

@@ -1,11 +1,11 @@
 //! How fast a log is audited, as a bundle, as a ledger folder, and again when more has come.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use giftproof::bundle::LogSource;
 use giftproof::ledger::Ledger;
-use giftproof::model::hash::Digest32;
 use giftproof::verify::{AuditState, Options, Outcome, Report, Since, audit_since};
 use serde_json::{Value, json};
 
@@ -49,6 +49,7 @@ fn since(folder: &Folder) -> Result<()> {
     let since = run_alone(&["audit-once", "--dir", dir, "since"])?;
     let state = folder.path.join("state");
     let bytes = fs::metadata(&state)?.len();
+    fs::remove_file(state.with_extension("hash"))?;
     fs::remove_file(state)?;
     let seconds = |audited: &Value| audited["seconds"].as_f64().unwrap_or(f64::NAN);
     print(json!({
@@ -90,15 +91,18 @@ pub fn once(folder: &Folder, of: &str) -> Result<()> {
     Ok(())
 }
 
-/// The state file with its hash, as an auditor pins it, behind it.
+/// Writes the state, and its hash, as an auditor pins it, to a file beside it.
 fn write_state(path: &Path, report: &Report) -> Result<()> {
-    let (bytes, hash) = AuditState::encode(report, 0).ok_or("the audit cannot be gone on from")?;
-    Ok(fs::write(path, [&bytes, &hash.as_bytes()[..]].concat())?)
+    let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
+    let hash = AuditState::write(report, 0, &mut file)?;
+    file.flush()?;
+    let hash = hash.ok_or("the audit cannot be gone on from")?;
+    Ok(fs::write(path.with_extension("hash"), hash.to_string())?)
 }
 
 fn read_state(path: &Path) -> Result<Since> {
-    let bytes = fs::read(path)?;
-    let (bytes, hash) = bytes.split_last_chunk::<32>().ok_or("the state is too short")?;
-    let state = AuditState::open(bytes, &Digest32::from_bytes(*hash))?;
+    let pinned = fs::read_to_string(path.with_extension("hash"))?;
+    let pinned = pinned.parse().map_err(|_| "no hash")?;
+    let state = AuditState::read(File::open(path)?, &pinned)??;
     Ok(Since::State(Box::new(state)))
 }

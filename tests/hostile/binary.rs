@@ -15,12 +15,11 @@ use giftproof::model::lodged::Lodged;
 use giftproof::model::proof_file::{About, Level, ProofFault, ProofFile};
 use giftproof::verify::AuditState;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::walk::{self, Walk};
 use super::*;
 use crate::forge::Forge;
-use crate::util::World;
+use crate::util::{World, state_hash};
 
 /// Up to so many bytes, every bit of a file is flipped.
 const EVERY_BIT: usize = 1200;
@@ -85,8 +84,8 @@ fn read_audit_state(seed: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
 /// says is the auditor's own word, but it is refused or read.
 fn read_pinned_audit_state(_: &str, bytes: &[u8]) -> Result<Reading, &'static str> {
     let content = &bytes[..bytes.len().saturating_sub(HASH_LEN)];
-    let hash: [u8; HASH_LEN] = Sha256::digest(content).into();
-    read_state(&[content, &hash].concat(), &Digest32::from_bytes(hash)).map(|_| says(""))
+    let hash = state_hash(content);
+    read_state(&[content, hash.as_bytes()].concat(), &hash).map(|_| says(""))
 }
 
 static FORGED: LazyLock<TrustFile> = LazyLock::new(|| Forge::of(&World::new()).trust());

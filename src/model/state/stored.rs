@@ -1,41 +1,66 @@
-//! A whole state as bytes: what [`State`] encodes, then every gift and every shipment.
+//! A whole state as bytes: every gift and every shipment, then what [`State`] encodes, and where
+//! those are.
 //!
 //! ```text
-//! state || count of gifts u64 || records || count of shipments u64 || records
-//! record = label 20 || length u32 || value
+//! values    = (length u32 || value)*                     gifts, then shipments
+//! rest      = state || directory of gifts || directory of shipments
+//! directory = count u64 || (label 20 || length u32)*     in the order of the values
 //! ```
+//!
+//! So whoever reads it needs to read no value before it is asked for.
 
 use std::io::{self, Read, Write};
 
 use super::kept::{Keep, Kept, LABEL_LEN};
-use super::{Gift, ShelfError, Shipment, State};
+use super::{Shelf, ShelfError, ShelfPlace, State};
 use crate::model::derived::{self, array};
 
+/// How long the values are that were written: of each gift, and of each shipment.
+#[derive(Debug)]
+pub struct ValuesWritten {
+    gifts: Vec<u32>,
+    shipments: Vec<u32>,
+}
+
 impl State {
-    /// Writes everything, one gift and one shipment after the other.
+    /// Writes every gift and every shipment. The state must not change until the rest is written.
     ///
     /// # Errors
     /// That of writing, or why a value could not be had.
-    pub fn write(&self, into: &mut dyn Write) -> io::Result<()> {
-        derived::write(self, into)?;
-        write_all(&self.gifts, into)?;
-        write_all(&self.shipments, into)
+    pub fn write_values(&self, into: &mut dyn Write) -> io::Result<ValuesWritten> {
+        let gifts = write_values(&self.gifts, into)?;
+        Ok(ValuesWritten { gifts, shipments: write_values(&self.shipments, into)? })
     }
 
-    /// Reads what [`Self::write`] wrote, in at most `len` bytes. Gifts and shipments are put into
-    /// these, which hold nothing yet.
+    /// Writes what [`Self::write_values`] has left.
     ///
     /// # Errors
-    /// That of reading, or of the shelves; `InvalidData` if these bytes are no state.
+    /// That of writing.
+    pub fn write_rest(&self, values: &ValuesWritten, into: &mut dyn Write) -> io::Result<()> {
+        derived::write(self, into)?;
+        write_directory(&self.gifts, &values.gifts, into)?;
+        write_directory(&self.shipments, &values.shipments, into)
+    }
+
+    /// Reads what [`Self::write_rest`] wrote, in at most `len` bytes. The values lie between these
+    /// places on both of the shelves.
+    ///
+    /// # Errors
+    /// That of reading; `InvalidData` if these bytes are no state.
     pub fn read(
         from: &mut dyn Read,
         len: u64,
-        gifts: Kept<Gift>,
-        shipments: Kept<Shipment>,
+        values: std::ops::Range<u64>,
+        gifts: impl Shelf + 'static,
+        shipments: impl Shelf + 'static,
     ) -> io::Result<Self> {
         let mut state: Self = derived::read(from, len)?;
-        state.gifts = read_all(from, gifts)?;
-        state.shipments = read_all(from, shipments)?;
+        let mut at = values.start;
+        state.gifts = read_directory(from, &mut at, gifts)?;
+        state.shipments = read_directory(from, &mut at, shipments)?;
+        if at != values.end {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         Ok(state)
     }
 }
@@ -49,31 +74,44 @@ impl From<ShelfError> for io::Error {
     }
 }
 
-fn write_all<V: Keep>(kept: &Kept<V>, into: &mut dyn Write) -> io::Result<()> {
-    into.write_all(&(kept.len() as u64).to_be_bytes())?;
+fn write_values<V: Keep>(kept: &Kept<V>, into: &mut dyn Write) -> io::Result<Vec<u32>> {
+    let mut lens = Vec::with_capacity(kept.len());
     for record in kept.records() {
-        let (label, bytes) = record?;
+        let (_, bytes) = record?;
         let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        into.write_all(&label)?;
         into.write_all(&len.to_be_bytes())?;
         into.write_all(&bytes)?;
+        lens.push(len);
+    }
+    Ok(lens)
+}
+
+fn write_directory<V: Keep>(kept: &Kept<V>, lens: &[u32], into: &mut dyn Write) -> io::Result<()> {
+    into.write_all(&(kept.len() as u64).to_be_bytes())?;
+    for ((label, _), len) in kept.places().zip(lens) {
+        into.write_all(&label)?;
+        into.write_all(&len.to_be_bytes())?;
     }
     Ok(())
 }
 
-fn read_all<V: Keep>(from: &mut dyn Read, mut kept: Kept<V>) -> io::Result<Kept<V>> {
+/// Values that lie one after the other from `at` on.
+fn read_directory<V: Keep>(
+    from: &mut dyn Read,
+    at: &mut u64,
+    shelf: impl Shelf + 'static,
+) -> io::Result<Kept<V>> {
     let count = u64::from_be_bytes(array(from)?);
-    let mut record = Vec::new();
+    let mut places = Vec::new();
     for _ in 0..count {
-        let label: [u8; LABEL_LEN] = array(from)?;
-        let len = u32::from_be_bytes(array(from)?);
-        record.clear();
-        // What is stated is not believed: no more is allocated than there is.
-        from.take(len.into()).read_to_end(&mut record)?;
-        if record.len() != len as usize {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        kept.restore(label, &record)?;
+        let label = array::<LABEL_LEN>(from)?;
+        places.push((label, ShelfPlace::new(*at)));
+        *at += 4 + u64::from(u32::from_be_bytes(array(from)?));
     }
-    Ok(kept)
+    // What is stated twice is there once.
+    let kept = Kept::at_places(shelf, V::HOT_MAX, places);
+    match kept.len() as u64 == count {
+        true => Ok(kept),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
