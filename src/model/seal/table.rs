@@ -2,15 +2,16 @@
 //!
 //! The rows stand in [buckets](crate::model::buckets), by the bits of their subjects.
 //!
-//! Each node of the tree over the buckets keeps what its rows come to now. Where that has changed
-//! since the newest seal, it also keeps what they came to then, and a bucket the rows as they were.
-//! So what was sealed can still be proven while the log goes on. In memory: about 100 bytes a row,
-//! and 150 for each row that has changed since the newest seal.
+//! Each node of the tree over the buckets keeps what its rows come to now. What has changed since
+//! the newest seal is kept beside as it was then: rows, and what the rows below a node came to. So
+//! what was sealed can still be proven while the log goes on, and the next seal forgets all of it
+//! at once. In memory: about 95 bytes a row, and twice as many for each row that has changed since
+//! the newest seal.
 //!
 //! Subject hashes are spread evenly unless somebody searches for subjects that share their first
 //! bits; such rows crowd one bucket, and cost their number at each touch, nothing else.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use bincode::de::Decoder;
 use bincode::error::DecodeError;
@@ -62,8 +63,6 @@ pub struct Table {
     /// Nodes 1 to n - 1: what their rows come to; none if they have changed since it was worked
     /// out, and then it is none for all nodes above as well.
     inner: Vec<Option<Part>>,
-    /// What they came to at the newest seal, if something below has changed since.
-    inner_sealed: Vec<Option<Box<Part>>>,
     /// Nodes n to 2n - 1.
     buckets: VecDeque<Bucket>,
     rows: u64,
@@ -71,6 +70,7 @@ pub struct Table {
     stale: Vec<usize>,
     /// The newest seal's.
     sealed: Option<TableRoot>,
+    before: Before,
     /// The subjects that were touched since [`Self::take_changes`], and whether there was a seal.
     touched: Changed<SubjectHash>,
     resealed: Changed<()>,
@@ -91,29 +91,27 @@ struct Bucket {
     items: Box<[Item]>,
     /// As [`Table::inner`] has it.
     now: Option<Part>,
-    /// As of the newest seal, if something has changed since.
-    before: Option<Box<Before>>,
 }
 
-/// What a bucket was at the newest seal.
-#[derive(Clone, Debug, Encode, Decode)]
+/// What was different at the newest seal.
+#[derive(Clone, Debug, Default, Encode, Decode)]
 struct Before {
-    /// What its rows came to.
-    part: Part,
-    /// The rows of subjects that were touched since; at least one.
-    rows: Vec<(SubjectHash, Option<Row>)>,
+    /// What the rows below a node came to, where something has changed since.
+    parts: HashMap<usize, Part>,
+    /// The rows of subjects that were touched since.
+    rows: HashMap<SubjectHash, Option<Row>>,
 }
 
 impl Default for Table {
     fn default() -> Self {
-        let bucket = Bucket { items: Box::default(), now: Some(Part::Empty), before: None };
+        let bucket = Bucket { items: Box::default(), now: Some(Part::Empty) };
         Self {
             inner: Vec::new(),
-            inner_sealed: Vec::new(),
             buckets: VecDeque::from([bucket]),
             rows: 0,
             stale: Vec::new(),
             sealed: None,
+            before: Before::default(),
             touched: Changed::default(),
             resealed: Changed::default(),
         }
@@ -144,8 +142,8 @@ impl Table {
     /// A subject's row as of the newest seal.
     pub fn sealed_row(&self, subject: &SubjectHash) -> Option<Row> {
         self.sealed?;
-        let bucket = self.bucket(subject);
-        bucket.before(subject).unwrap_or_else(|| bucket.row(subject))
+        let before = self.before.rows.get(subject).copied();
+        before.unwrap_or_else(|| self.get(subject))
     }
 
     /// Puts a row in, or in the place of the subject's old one.
@@ -193,7 +191,7 @@ impl Table {
     /// The table is sealed as it is now: this is what will be proven until the next seal.
     pub fn seal(&mut self) {
         let root = self.root();
-        self.forget(1);
+        self.before = Before::default();
         self.sealed = Some(root);
         self.resealed.note(());
     }
@@ -260,7 +258,7 @@ impl Table {
                 }
             };
         };
-        let items = self.buckets[bucket].sealed_items();
+        let items = self.buckets[bucket].sealed_items(&self.before);
         proof::put_items(&items, subjects, node.ilog2(), into);
     }
 
@@ -270,7 +268,7 @@ impl Table {
             let left = matches!(self.sealed_part(2 * node), Part::One(_));
             node = 2 * node + usize::from(!left);
         }
-        self.buckets[node - self.buckets.len()].sealed_items()[0]
+        self.buckets[node - self.buckets.len()].sealed_items(&self.before)[0]
     }
 
     /// The bucket that a subject belongs to.
@@ -286,44 +284,40 @@ impl Table {
         }
     }
 
+    fn now_mut(&mut self, node: usize) -> &mut Option<Part> {
+        match node.checked_sub(self.buckets.len()) {
+            Some(bucket) => &mut self.buckets[bucket].now,
+            None => &mut self.inner[node - 1],
+        }
+    }
+
     /// What the rows below a node came to at the newest seal.
     fn sealed_part(&self, node: usize) -> Part {
-        let sealed = match node.checked_sub(self.buckets.len()) {
-            Some(bucket) => self.buckets[bucket].before.as_ref().map(|before| before.part),
-            None => self.inner_sealed[node - 1].as_deref().copied(),
-        };
+        let sealed = self.before.parts.get(&node).copied();
         sealed.or(self.now(node)).expect("what has changed since the seal was remembered")
     }
 
     /// Puts an item into a bucket, and gives the subject's old row.
     fn put(&mut self, node: usize, item: Item) -> Option<Row> {
         let first = self.buckets.len();
-        let bucket = &mut self.buckets[node - first];
-        let old = bucket.put(item);
+        let old = self.buckets[node - first].put(item);
         if self.sealed.is_some() {
-            let now = || bucket.now.expect("it has not changed since the seal");
-            let before = bucket
-                .before
-                .get_or_insert_with(|| Box::new(Before { part: now(), rows: Vec::new() }));
-            if !before.rows.iter().any(|(touched, _)| *touched == item.subject) {
-                before.rows.push((item.subject, old));
-            }
+            self.before.rows.entry(item.subject).or_insert(old);
         }
         old
     }
 
+    /// What the rows below a bucket's node come to has changed, and below all nodes above.
     fn mark_stale(&mut self, bucket: usize) {
-        let first = self.buckets.len();
-        if self.buckets[bucket - first].now.take().is_none() {
-            return;
+        if self.now(bucket).is_some() {
+            self.stale.push(bucket);
         }
-        self.stale.push(bucket);
-        let mut node = bucket / 2;
+        let mut node = bucket;
         while node > 0
-            && let Some(was) = self.inner[node - 1].take()
+            && let Some(was) = self.now_mut(node).take()
         {
             if self.sealed.is_some() {
-                self.inner_sealed[node - 1].get_or_insert_with(|| Box::new(was));
+                self.before.parts.entry(node).or_insert(was);
             }
             node /= 2;
         }
@@ -333,14 +327,22 @@ impl Table {
     fn grow(&mut self) {
         let node = self.buckets.len();
         let whole = self.buckets.pop_front().expect("a table has a bucket");
+        let whole_is_fresh = whole.now.is_some();
         self.inner.push(whole.now);
-        self.inner_sealed.push(whole.before.as_ref().map(|before| Box::new(before.part)));
         if self.buckets.capacity() < self.buckets.len() + 2 {
             self.buckets.reserve_exact(2 + node / ROOM);
         }
-        for (child, half) in (2 * node..).zip(whole.halve(node.ilog2(), self.sealed.is_some())) {
-            if half.now.is_none() {
-                self.stale.push(child);
+        let changed = self.before.parts.contains_key(&node);
+        for (child, mut half) in (2 * node..).zip(whole.halve(node.ilog2())) {
+            // What was fresh stays so; and what has not changed since a seal must be.
+            let depth = child.ilog2();
+            if changed {
+                let part = part_of(&half.sealed_items(&self.before), depth);
+                self.before.parts.insert(child, part);
+            }
+            match whole_is_fresh {
+                true => half.refresh(depth),
+                false => self.stale.push(child),
             }
             self.buckets.push_back(half);
         }
@@ -355,16 +357,6 @@ impl Table {
         self.inner[node - 1] = Some(now);
         now
     }
-
-    /// What is now at a node and below is what is sealed. Nothing is stale.
-    fn forget(&mut self, node: usize) {
-        if let Some(bucket) = node.checked_sub(self.buckets.len()) {
-            self.buckets[bucket].before = None;
-        } else if self.inner_sealed[node - 1].take().is_some() {
-            self.forget(2 * node);
-            self.forget(2 * node + 1);
-        }
-    }
 }
 
 impl Bucket {
@@ -374,12 +366,6 @@ impl Bucket {
 
     fn find(&self, subject: &SubjectHash) -> Result<usize, usize> {
         self.items.binary_search_by(|item| item.subject.cmp(subject))
-    }
-
-    /// A subject's row as of the newest seal, if it was touched since.
-    fn before(&self, subject: &SubjectHash) -> Option<Option<Row>> {
-        let mut rows = self.before.as_ref()?.rows.iter();
-        rows.find(|(touched, _)| touched == subject).map(|(_, row)| *row)
     }
 
     fn put(&mut self, item: Item) -> Option<Row> {
@@ -404,34 +390,18 @@ impl Bucket {
     }
 
     /// The rows as of the newest seal.
-    fn sealed_items(&self) -> Vec<Item> {
-        let as_sealed = |item: &Item| match self.before(&item.subject) {
+    fn sealed_items(&self, before: &Before) -> Vec<Item> {
+        let as_sealed = |item: &Item| match before.rows.get(&item.subject) {
             Some(before) => before.map(|row| Item::new(item.subject, row)),
             None => Some(*item),
         };
         self.items.iter().filter_map(as_sealed).collect()
     }
 
-    /// The rows whose bit at this depth is 0, and the others.
-    fn halve(self, depth: u32, sealed: bool) -> [Self; 2] {
+    /// The rows whose bit at this depth is 0, and the others; what they come to is not known yet.
+    fn halve(self, depth: u32) -> [Self; 2] {
         let (left, right) = self.items.split_at(parting(&self.items, depth, |item| &item.subject));
-        let rows = self.before.map_or(Vec::new(), |before| before.rows);
-        let (ones, zeros): (Vec<_>, Vec<_>) =
-            rows.into_iter().partition(|(subject, _)| super::bit(subject, depth));
-        [(left, zeros), (right, ones)].map(|(items, rows)| {
-            let mut half = Self { items: items.into(), now: None, before: None };
-            // What is fresh stays so; and what has not changed since a seal must be.
-            let unchanged = sealed && rows.is_empty();
-            if !rows.is_empty() {
-                half.before = Some(Box::new(Before { part: Part::Empty, rows }));
-                let part = part_of(&half.sealed_items(), depth + 1);
-                half.before.iter_mut().for_each(|before| before.part = part);
-            }
-            if self.now.is_some() || unchanged {
-                half.refresh(depth + 1);
-            }
-            half
-        })
+        [left, right].map(|items| Self { items: items.into(), now: None })
     }
 }
 
@@ -471,16 +441,15 @@ impl<C> Decode<C> for Table {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
         let table = Self {
             inner: Decode::decode(decoder)?,
-            inner_sealed: Decode::decode(decoder)?,
             buckets: Decode::decode(decoder)?,
             rows: Decode::decode(decoder)?,
             stale: Decode::decode(decoder)?,
             sealed: Decode::decode(decoder)?,
+            before: Decode::decode(decoder)?,
             touched: Changed::default(),
             resealed: Changed::default(),
         };
-        let nodes = [&table.inner.len(), &table.inner_sealed.len()].map(|len| len + 1);
-        match nodes == [table.buckets.len(); 2] {
+        match table.inner.len() + 1 == table.buckets.len() {
             true => Ok(table),
             false => Err(DecodeError::Other("a table's nodes do not fit its buckets")),
         }
