@@ -11,8 +11,6 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::hash::Digest32;
-
 /// Decodes from so many bytes, with a bound on what is allocated in advance: about 64 bytes for
 /// each. bincode has such bounds at compile time only, hence the steps.
 macro_rules! bounded {
@@ -83,10 +81,10 @@ pub fn array<const LEN: usize>(from: &mut (impl Read + ?Sized)) -> io::Result<[u
     Ok(bytes)
 }
 
-/// What is read or written through here, with the hash of it.
+/// What is written through here, with the hash of it.
 #[derive(Debug)]
 pub struct Hashed<T> {
-    /// What it is read from, or written to.
+    /// What it is written to.
     pub inner: T,
     /// The hash of what has passed.
     pub hash: Sha256,
@@ -96,11 +94,6 @@ impl<T> Hashed<T> {
     /// Nothing has passed yet.
     pub fn new(inner: T) -> Self {
         Self { inner, hash: Sha256::new() }
-    }
-
-    /// The hash of all that has passed.
-    pub fn hash(self) -> Digest32 {
-        Digest32::from_bytes(self.hash.finalize().into())
     }
 }
 
@@ -113,14 +106,6 @@ impl<T: Write> Write for Hashed<T> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-impl<T: Read> Read for Hashed<T> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(bytes)?;
-        self.hash.update(&bytes[..read]);
-        Ok(read)
     }
 }
 

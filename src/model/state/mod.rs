@@ -44,6 +44,7 @@ pub use scope::Scope;
 pub use seal::Sealed;
 pub use shelf::{MemoryShelf, Place as ShelfPlace, Shelf, ShelfError};
 pub use shipment::{Dated, Shipment};
+pub use stored::ValuesWritten;
 
 use correct::Held;
 use gift::{Books, Fact};
@@ -81,8 +82,8 @@ pub trait History {
 
 /// Everything that follows from the entries so far.
 ///
-/// Its encoding is without gifts and shipments, which lie on shelves: [`State::write`] is for all
-/// of it.
+/// Its encoding is without gifts and shipments, which lie on shelves: [`State::write_values`] is for
+/// those.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub struct State {
     /// How much of the log this follows from.

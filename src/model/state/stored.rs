@@ -10,6 +10,7 @@
 //! So whoever reads it needs to read no value before it is asked for.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use super::kept::{Keep, Kept, LABEL_LEN};
 use super::{Shelf, ShelfError, ShelfPlace, State};
@@ -50,7 +51,7 @@ impl State {
     pub fn read(
         from: &mut dyn Read,
         len: u64,
-        values: std::ops::Range<u64>,
+        values: Range<u64>,
         gifts: impl Shelf + 'static,
         shipments: impl Shelf + 'static,
     ) -> io::Result<Self> {
