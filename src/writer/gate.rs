@@ -24,6 +24,7 @@ use crate::model::signature::{Signature, SignatureFault, SignedMessage, verify, 
 use super::Refused;
 use super::clock::Clock;
 use super::queue::{Job, Queues, Work};
+use super::texts;
 
 /// How far ahead of the writer's clock an event may have been signed, in milliseconds.
 pub const SIGNED_AHEAD_MAX_MS: u64 = 10 * 60 * 1000;
@@ -291,19 +292,30 @@ impl Drop for EndsQueues<'_> {
 
 /// Adds to an event with valid signatures what the gate alone has to say of it.
 fn judge(event: OpenEvent, now: UnixMs) -> Checked {
-    let json = as_json(&event);
-    let fault = fault(&event, &json, now);
-    let warnings = strings(&json).filter_map(warning).collect();
+    // The new statement stands in a correction as bytes.
+    let replacement = match &event.statement {
+        Some(Statement::Correction(correction)) => correction.replacement().ok().flatten(),
+        _ => None,
+    };
+    let (mut not_nfc, mut warnings) = (None, Vec::new());
+    texts::visit(&(&event.head, &event.statement, replacement), |text| {
+        // Of ASCII every text is in normal form, and most texts are of ASCII.
+        if not_nfc.is_none() && !text.is_ascii() && !is_nfc(text) {
+            not_nfc = Some(text.to_owned());
+        }
+        warnings.extend(warning(text));
+    });
+    let fault = fault(&event, not_nfc, now);
     Checked { event, fault, warnings }
 }
 
-fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {
+fn fault(event: &OpenEvent, not_nfc: Option<String>, now: UnixMs) -> Option<GateFault> {
     if event.statement.is_none() {
         let (kind, version) = (event.signed.frame.kind, event.signed.frame.version);
         return Some(GateFault::UnknownKind { kind, version });
     }
-    if let Some(text) = strings(json).find(|text| !is_nfc(text)) {
-        return Some(GateFault::NotNfc { text: text.to_owned() });
+    if let Some(text) = not_nfc {
+        return Some(GateFault::NotNfc { text });
     }
     let signed_at = event.head.signed_at;
     if signed_at.0 > now.0.saturating_add(SIGNED_AHEAD_MAX_MS) {
@@ -315,35 +327,6 @@ fn fault(event: &OpenEvent, json: &str, now: UnixMs) -> Option<GateFault> {
     let today = now.date(EASTERNMOST_MINUTES);
     let on = event.head.occurred_on.filter(|on| *on > today)?;
     Some(GateFault::OccurredInFuture { on })
-}
-
-/// All that an event says: the one form in which every text of every kind of statement can be met
-/// without naming them.
-fn as_json(event: &OpenEvent) -> String {
-    // The new statement stands in a correction as bytes.
-    let replacement = match &event.statement {
-        Some(Statement::Correction(correction)) => correction.replacement().ok().flatten(),
-        _ => None,
-    };
-    serde_json::to_string(&(&event.head, &event.statement, replacement))
-        .expect("events are made of plain values")
-}
-
-/// The strings of a JSON text, names of fields included, as they stand between their quotes.
-fn strings(json: &str) -> impl Iterator<Item = &str> {
-    let mut rest = json;
-    std::iter::from_fn(move || {
-        let begin = rest.find('"')? + 1;
-        let mut escaped = false;
-        let len = rest[begin..].find(|c| {
-            let ends = c == '"' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        })?;
-        let string = &rest[begin..begin + len];
-        rest = &rest[begin + len + 1..];
-        Some(string)
-    })
 }
 
 /// Looks for numbers of persons among the runs of letters and digits of a text; hashes and keys
@@ -387,16 +370,6 @@ fn is_resident_id(run: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn strings_are_found_between_their_quotes() {
-        let texts = ["", "a \"quoted\" word", "back\\slash\\", "1,2", "口罩", "\\\""];
-        let json = serde_json::json!({ "field": texts, "n": 13_800_138_000u64 }).to_string();
-        let found: Vec<String> = strings(&json)
-            .map(|string| serde_json::from_str(&format!("\"{string}\"")).unwrap())
-            .collect();
-        assert_eq!(found, [&["field"], &texts[..], &["n"]].concat());
-    }
 
     #[test]
     fn numbers_of_persons_are_noticed() {

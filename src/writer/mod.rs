@@ -22,6 +22,7 @@ mod clock;
 mod gate;
 mod queue;
 mod sequencer;
+mod texts;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
