@@ -304,6 +304,14 @@ impl Ledger {
         self.index.as_mut().map_or(Ok(()), |index| index.save(&mut self.state))
     }
 
+    /// As [`Self::save_index`], if the index does not know so many entries that it is time.
+    pub(crate) fn save_index_if_due(&mut self) {
+        if self.unindexed() >= INDEX_EVERY {
+            // Derived: without it, the next opening replays more.
+            let _ = self.save_index();
+        }
+    }
+
     /// How many entries the index does not know; 0 if there is no place for it.
     pub(crate) fn unindexed(&self) -> u64 {
         self.index.as_ref().map_or(0, |index| self.state.size - index.size)

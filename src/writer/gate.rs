@@ -147,14 +147,10 @@ impl Gate {
         Self { genesis, keys: RwLock::default(), threads }
     }
 
-    /// Works until the queue before it is closed and empty.
+    /// Works until no more comes.
     pub(super) fn run(&self, queues: &Arc<Queues>, clock: &Clock) {
         let _ends = EndsQueues(queues);
-        loop {
-            // As long as the sequencer has enough to do, what comes gathers here: the more
-            // signatures are checked together, the less each of them costs.
-            queues.checked.until_empty();
-            let Some(jobs) = queues.submitted.take(None) else { break };
+        while let Some(jobs) = queues.take_submitted() {
             let now = clock.now();
             let mut events = Vec::with_capacity(jobs.len());
             let mut rest = Vec::with_capacity(jobs.len());
@@ -182,7 +178,7 @@ impl Gate {
                     Err(refused) => answer.give(Err(refused)),
                 }
             }
-            queues.checked.push(passed);
+            queues.pass(passed);
         }
     }
 
@@ -285,8 +281,7 @@ struct EndsQueues<'a>(&'a Queues);
 
 impl Drop for EndsQueues<'_> {
     fn drop(&mut self) {
-        self.0.submitted.stop(None);
-        self.0.checked.close();
+        self.0.close_gate();
     }
 }
 

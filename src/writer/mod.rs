@@ -48,7 +48,7 @@ pub use clock::{Clock, ManualClock};
 pub use gate::{GateFault, SIGNED_AHEAD_MAX_MS, SignerFault, Warning};
 
 use gate::Gate;
-use queue::{Answer, BATCH, Job, Place, Queues, Room, Size, Work};
+use queue::{Answer, Job, Place, Queues, Room, SLICE, Size, Work};
 use sequencer::Sequencer;
 
 /// An event that is in the log, durably.
@@ -367,7 +367,7 @@ impl Writer {
             }
             let mut size = Size::default();
             let mut fits = |event: &SignedEvent| {
-                let sum = size.plus(Size::of(event), BATCH);
+                let sum = size.plus(Size::of(event), SLICE);
                 size = sum.unwrap_or(size);
                 sum.is_some()
             };
@@ -383,7 +383,7 @@ impl Writer {
                     (Job { work, answer: Answer::new(place, answer) }, pending)
                 })
                 .unzip();
-            self.queues.submitted.push(jobs);
+            self.queues.submit(jobs);
             pending.push_back(slice);
         }
         answers.extend(pending.into_iter().flatten().map(Pending::wait));
@@ -428,7 +428,7 @@ impl Writer {
             return answer(Err(Refused::Busy));
         }
         let place = Place { room: Arc::clone(&self.room), size };
-        self.queues.submitted.push([Job { work, answer: Answer::new(place, answer) }]);
+        self.queues.submit([Job { work, answer: Answer::new(place, answer) }]);
     }
 
     /// Reads the ledger as of the newest commit. The sequencer waits meanwhile: nothing may be
@@ -483,10 +483,11 @@ impl Writer {
     }
 
     fn stop(&mut self) -> thread::Result<Result<(), Arc<LedgerError>>> {
-        self.queues.submitted.close();
-        // The gate closes the queue behind it when the one before it is empty.
+        self.queues.close();
+        // The gate closes the queue behind it when the one before it is empty; unless it was never
+        // started.
         let gate = self.gate.take().map_or(Ok(()), JoinHandle::join);
-        self.queues.checked.close();
+        self.queues.close_gate();
         let sequencer = self.sequencer.take().map_or(Ok(Ok(())), JoinHandle::join);
         // The sequencer had the other one: who still asks witnesses lets go of the folder.
         self.cosigner = None;

@@ -18,9 +18,12 @@ use super::{Accepted, Refused};
 /// The most events on their way, and the most bytes of them; but for one that is alone.
 const ROOM: Size = Size { events: 16_384, bytes: 64 << 20 };
 
-/// The most that a stage takes at a time: 16 bundles and as many tiles share a commit then, far
-/// below the store's limit.
-pub(super) const BATCH: Size = Size { events: 4096, bytes: 8 << 20 };
+/// The most that a stage takes at a time: enough that checking signatures together pays, and that
+/// four bundles share a commit; so few that of 4,096 events both stages have work all the time.
+pub(super) const BATCH: Size = Size { events: 1024, bytes: 8 << 20 };
+
+/// The most of a list that is handed in before the first of it are answered.
+pub(super) const SLICE: Size = Size { events: 4096, bytes: 8 << 20 };
 
 /// A number of events, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,115 +164,190 @@ pub(super) enum Work<E> {
 }
 
 /// The queues before the two stages.
+///
+/// The gate takes a whole [`BATCH`] as soon as there is one and nothing that it has checked waits;
+/// less only when the sequencer has nothing to do. So one works while the other does; and the more
+/// signatures are checked together, and events share a commit, the less each of them costs.
 #[derive(Default)]
 pub(super) struct Queues {
+    state: Mutex<State>,
+    for_gate: Condvar,
+    for_sequencer: Condvar,
+}
+
+#[derive(Default)]
+struct State {
     /// Events as they came, for the gate.
-    pub(super) submitted: Queue<SignedEvent>,
+    submitted: Waiting<SignedEvent>,
     /// Events that have passed the gate, for the sequencer.
-    pub(super) checked: Queue<Box<Checked>>,
-}
-
-impl Queues {
-    /// Stops both: whatever waits, and whatever comes, is answered so.
-    pub(super) fn stop(&self, cause: Option<&Arc<LedgerError>>) {
-        self.submitted.stop(cause);
-        self.checked.stop(cause);
-    }
-}
-
-/// The queue before a stage.
-pub(super) struct Queue<E> {
-    waiting: Mutex<Waiting<E>>,
-    changed: Condvar,
+    checked: Waiting<Box<Checked>>,
+    gate_waits: bool,
+    sequencer_waits: bool,
+    /// Why the sequencer has stopped by itself.
+    cause: Option<Arc<LedgerError>>,
 }
 
 struct Waiting<E> {
     jobs: VecDeque<Job<E>>,
-    /// Nothing more is taken in; with a cause if the sequencer has stopped by itself.
+    /// Nothing more is taken in.
     closed: bool,
-    cause: Option<Arc<LedgerError>>,
 }
 
-impl<E> Default for Queue<E> {
+impl<E> Default for Waiting<E> {
     fn default() -> Self {
-        let waiting = Waiting { jobs: VecDeque::new(), closed: false, cause: None };
-        Self { waiting: Mutex::new(waiting), changed: Condvar::new() }
+        Self { jobs: VecDeque::new(), closed: false }
     }
 }
 
-impl<E> Queue<E> {
-    /// Puts jobs at the end; if the queue is closed, they are answered so.
-    pub(super) fn push(&self, jobs: impl IntoIterator<Item = Job<E>>) {
-        let mut waiting = self.waiting();
-        if !waiting.closed {
-            waiting.jobs.extend(jobs);
-            self.changed.notify_all();
-            return;
+impl<E> Waiting<E> {
+    /// Puts jobs at the end, or gives them back if the queue is closed.
+    fn extend<J: IntoIterator<Item = Job<E>>>(&mut self, jobs: J) -> Option<J> {
+        if self.closed {
+            return Some(jobs);
         }
-        let cause = waiting.cause.clone();
-        drop(waiting);
-        for job in jobs {
-            job.answer.give(Err(Refused::Stopped { cause: cause.clone() }));
-        }
+        self.jobs.extend(jobs);
+        None
     }
 
-    /// Takes what waits, at most a [`BATCH`]; waits for the first, but not beyond `timeout`. `None`
-    /// when closed and empty.
-    pub(super) fn take(&self, timeout: Option<Duration>) -> Option<VecDeque<Job<E>>> {
-        let mut waiting = self.waiting();
-        let idle = |waiting: &mut Waiting<E>| waiting.jobs.is_empty() && !waiting.closed;
-        waiting = match timeout {
-            None => self.changed.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                let waited = self.changed.wait_timeout_while(waiting, timeout, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        if waiting.jobs.is_empty() && waiting.closed {
-            return None;
-        }
+    /// Takes what waits, at most a [`BATCH`].
+    fn take(&mut self) -> VecDeque<Job<E>> {
         let mut size = Size::default();
-        let fit = waiting.jobs.iter().take_while(|job| {
+        let fit = self.jobs.iter().take_while(|job| {
             let sum = size.plus(job.answer.size(), BATCH);
             size = sum.unwrap_or(size);
             sum.is_some()
         });
         let count = fit.count();
-        let jobs = waiting.jobs.drain(..count).collect();
-        // For whoever waits in `until_empty`; there is nobody else who could mistake it.
-        self.changed.notify_all();
-        Some(jobs)
+        self.jobs.drain(..count).collect()
+    }
+}
+
+impl State {
+    fn gate_may_take(&self) -> bool {
+        let waiting = self.submitted.jobs.len();
+        let worthwhile = self.sequencer_waits || waiting >= BATCH.events;
+        self.submitted.closed || waiting > 0 && worthwhile && self.checked.jobs.is_empty()
     }
 
-    /// Waits until nothing waits here, or nothing more is taken in.
-    pub(super) fn until_empty(&self) {
-        let full = |waiting: &mut Waiting<E>| !waiting.jobs.is_empty() && !waiting.closed;
-        drop(self.changed.wait_while(self.waiting(), full));
+    fn sequencer_may_take(&self) -> bool {
+        self.checked.closed || !self.checked.jobs.is_empty()
+    }
+}
+
+impl Queues {
+    /// Leaves work for the gate.
+    pub(super) fn submit(&self, jobs: impl IntoIterator<Item = Job<SignedEvent>>) {
+        self.put(jobs, |state| &mut state.submitted);
     }
 
-    /// Takes nothing more in; what waits is still to be taken.
-    pub(super) fn close(&self) {
-        self.waiting().closed = true;
-        self.changed.notify_all();
+    /// Leaves what has passed the gate for the sequencer.
+    pub(super) fn pass(&self, jobs: Vec<Job<Box<Checked>>>) {
+        self.put(jobs, |state| &mut state.checked);
     }
 
-    /// Takes nothing more in; whatever waits, and whatever comes, is answered so.
-    pub(super) fn stop(&self, cause: Option<&Arc<LedgerError>>) {
-        let jobs = {
-            let mut waiting = self.waiting();
-            waiting.closed = true;
-            waiting.cause = waiting.cause.take().or(cause.cloned());
-            std::mem::take(&mut waiting.jobs)
-        };
-        self.changed.notify_all();
-        for job in jobs {
-            job.answer.give(Err(Refused::Stopped { cause: cause.cloned() }));
+    /// Puts jobs at the end of a queue; if it is closed, they are answered so.
+    fn put<E>(
+        &self,
+        jobs: impl IntoIterator<Item = Job<E>>,
+        queue: impl FnOnce(&mut State) -> &mut Waiting<E>,
+    ) {
+        let mut state = self.state();
+        let refused = queue(&mut state).extend(jobs);
+        self.wake(&mut state);
+        let cause = state.cause.clone();
+        drop(state);
+        for job in refused.into_iter().flatten() {
+            job.answer.give(Err(Refused::Stopped { cause: cause.clone() }));
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting<E>> {
+    /// What the gate is to do next; none when no more comes.
+    pub(super) fn take_submitted(&self) -> Option<VecDeque<Job<SignedEvent>>> {
+        let mut state = self.state();
+        while !state.gate_may_take() {
+            state.gate_waits = true;
+            state = self.for_gate.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.gate_waits = false;
+        Some(state.submitted.take()).filter(|jobs| !jobs.is_empty())
+    }
+
+    /// What the sequencer is to do next, perhaps nothing after `timeout`; none when no more comes.
+    pub(super) fn take_checked(
+        &self,
+        timeout: Option<Duration>,
+    ) -> Option<VecDeque<Job<Box<Checked>>>> {
+        let mut state = self.state();
+        state.sequencer_waits = !state.sequencer_may_take();
+        self.wake(&mut state);
+        let idle = |state: &mut State| !state.sequencer_may_take();
+        state = match timeout {
+            None => {
+                let waited = self.for_sequencer.wait_while(state, idle);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(timeout) => {
+                let waited = self.for_sequencer.wait_timeout_while(state, timeout, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        state.sequencer_waits = false;
+        if state.checked.jobs.is_empty() && state.checked.closed {
+            return None;
+        }
+        let jobs = state.checked.take();
+        self.wake(&mut state);
+        Some(jobs)
+    }
+
+    /// Takes nothing more in; what waits is still to be done.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.submitted.closed = true;
+        self.wake(&mut state);
+    }
+
+    /// The gate ends: nothing more passes it, and what has passed is still to be done.
+    pub(super) fn close_gate(&self) {
+        let mut state = self.state();
+        (state.submitted.closed, state.checked.closed) = (true, true);
+        let submitted = std::mem::take(&mut state.submitted.jobs);
+        self.wake(&mut state);
+        drop(state);
+        submitted
+            .into_iter()
+            .for_each(|job| job.answer.give(Err(Refused::Stopped { cause: None })));
+    }
+
+    /// The sequencer ends: whatever waits, and whatever comes, is answered so.
+    pub(super) fn stop(&self, cause: Option<&Arc<LedgerError>>) {
+        let mut state = self.state();
+        (state.submitted.closed, state.checked.closed) = (true, true);
+        state.cause = state.cause.take().or(cause.cloned());
+        let submitted = std::mem::take(&mut state.submitted.jobs);
+        let checked = std::mem::take(&mut state.checked.jobs);
+        self.wake(&mut state);
+        drop(state);
+        let answers = submitted.into_iter().map(|job| job.answer);
+        for answer in answers.chain(checked.into_iter().map(|job| job.answer)) {
+            answer.give(Err(Refused::Stopped { cause: cause.cloned() }));
+        }
+    }
+
+    /// Wakes whoever waits for what is there now.
+    fn wake(&self, state: &mut State) {
+        if state.gate_waits && state.gate_may_take() {
+            state.gate_waits = false;
+            self.for_gate.notify_one();
+        }
+        if state.sequencer_waits && state.sequencer_may_take() {
+            self.for_sequencer.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds this lock can leave it half-changed.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -311,19 +389,19 @@ mod tests {
     #[test]
     fn a_batch_ends_before_the_event_that_is_too_many() {
         let room = Arc::new(Room::default());
-        let queue = Queue::<()>::default();
+        let mut queue = Waiting::<()>::default();
         let job = |bytes| {
             let place = Place { room: Arc::clone(&room), size: event(bytes) };
             room.take(place.size);
             Job { work: Work::Seal, answer: Answer::new(place, |_| ()) }
         };
         let third = BATCH.bytes / 3;
-        queue.push([third, third, third, third, BATCH.bytes + 1, 0].map(job));
-        let taken: Vec<usize> = (0..4).map(|_| queue.take(None).unwrap().len()).collect();
+        queue.jobs.extend([third, third, third, third, BATCH.bytes + 1, 0].map(job));
+        let taken: Vec<usize> = (0..4).map(|_| queue.take().len()).collect();
         assert_eq!(taken, [3, 1, 1, 1]);
-        queue.push((0..BATCH.events + 1).map(|_| job(0)));
-        assert_eq!(queue.take(None).unwrap().len(), BATCH.events);
-        assert_eq!(queue.take(None).unwrap().len(), 1);
+        queue.jobs.extend((0..BATCH.events + 1).map(|_| job(0)));
+        assert_eq!(queue.take().len(), BATCH.events);
+        assert_eq!(queue.take().len(), 1);
     }
 
     #[test]

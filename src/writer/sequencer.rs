@@ -28,9 +28,6 @@ use super::gate::{Checked, GateFault};
 use super::queue::{Answer, Job, Queues, Work};
 use super::{Accepted, Refused};
 
-/// What has changed is written to the index after so many entries.
-const INDEX_EVERY: u64 = 65_536;
-
 /// Seals that are asked for are at least so far apart, in milliseconds.
 const SEALS_APART_MS: u64 = 10_000;
 
@@ -64,13 +61,13 @@ impl Drop for StopsQueues {
 }
 
 impl Sequencer {
-    /// Works until the queue is closed and empty, or the outcome of a commit is unknown.
+    /// Works until no more comes, or the outcome of a commit is unknown.
     pub(super) fn run(mut self) -> Result<(), Cause> {
         let _stops = StopsQueues(Arc::clone(&self.queues));
         let ledger = Arc::clone(&self.ledger);
         loop {
             let timeout = self.until_seal(&read(&ledger));
-            let Some(mut jobs) = self.queues.checked.take(timeout) else { break };
+            let Some(mut jobs) = self.queues.take_checked(timeout) else { break };
             // Before the lock, since it may wait.
             if let Err(cause) = self.permit() {
                 for job in jobs {
@@ -96,8 +93,10 @@ impl Sequencer {
                     break;
                 }
             }
-            // Their answers are given, and the next seal has less to do.
-            write(&ledger).refresh_tables();
+            // Their answers are given: nobody waits for this but who comes next.
+            let mut ledger = write(&ledger);
+            ledger.refresh_tables();
+            ledger.save_index_if_due();
         }
         let mut ledger = write(&ledger);
         if ledger.unindexed() == 0 {
@@ -283,10 +282,6 @@ impl Sequencer {
         ledger.publish(self.mark.as_deref()).map_err(|error| Failed::Unknown(Arc::new(error)))?;
         if let Some(cosigner) = &self.cosigner {
             cosigner.wake(ledger.log(), sealed);
-        }
-        if ledger.unindexed() >= INDEX_EVERY {
-            // Derived: without it, the next opening replays more.
-            let _ = ledger.save_index();
         }
         Ok(())
     }
