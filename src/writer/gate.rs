@@ -35,6 +35,9 @@ const KEYS_MAX: usize = 65_536;
 /// The fewest events that are worth another thread.
 const SHARE_MIN: usize = 32;
 
+/// How many digits a mobile number of mainland China has, the fewest that are warned of.
+const TELEPHONE_LEN: usize = 11;
+
 /// Where a day begins first: so many minutes east of UTC.
 const EASTERNMOST_MINUTES: i16 = 14 * 60;
 
@@ -327,6 +330,9 @@ fn fault(event: &OpenEvent, not_nfc: Option<String>, now: UnixMs) -> Option<Gate
 /// Looks for numbers of persons among the runs of letters and digits of a text; hashes and keys
 /// are longer runs than these.
 fn warning(text: &str) -> Option<Warning> {
+    if text.len() < TELEPHONE_LEN {
+        return None;
+    }
     text.split(|c: char| !c.is_ascii_alphanumeric()).find_map(|run| {
         if is_telephone(run) {
             Some(Warning::Telephone { text: text.to_owned() })
@@ -340,8 +346,9 @@ fn warning(text: &str) -> Option<Warning> {
 
 /// A mobile number of mainland China: 11 digits that begin with 13 to 19, perhaps after 86.
 fn is_telephone(run: &str) -> bool {
-    let digits = run.strip_prefix("86").filter(|rest| rest.len() == 11).unwrap_or(run).as_bytes();
-    digits.len() == 11
+    let rest = run.strip_prefix("86").filter(|rest| rest.len() == TELEPHONE_LEN);
+    let digits = rest.unwrap_or(run).as_bytes();
+    digits.len() == TELEPHONE_LEN
         && digits.iter().all(u8::is_ascii_digit)
         && digits[0] == b'1'
         && digits[1] >= b'3'

@@ -28,6 +28,10 @@ use super::gate::{Checked, GateFault};
 use super::queue::{Answer, Job, Queues, Work};
 use super::{Accepted, Refused};
 
+/// So many entries leave something for the next seal to work out: more often, the same would be
+/// worked out again and again.
+const REFRESH_EVERY: u64 = 4096;
+
 /// Seals that are asked for are at least so far apart, in milliseconds.
 const SEALS_APART_MS: u64 = 10_000;
 
@@ -65,6 +69,7 @@ impl Sequencer {
     pub(super) fn run(mut self) -> Result<(), Cause> {
         let _stops = StopsQueues(Arc::clone(&self.queues));
         let ledger = Arc::clone(&self.ledger);
+        let mut refreshed = 0;
         loop {
             let timeout = self.until_seal(&read(&ledger));
             let Some(mut jobs) = self.queues.take_checked(timeout) else { break };
@@ -95,7 +100,10 @@ impl Sequencer {
             }
             // Their answers are given: nobody waits for this but who comes next.
             let mut ledger = write(&ledger);
-            ledger.refresh_tables();
+            if ledger.state().size >= refreshed + REFRESH_EVERY {
+                ledger.refresh_tables();
+                refreshed = ledger.state().size;
+            }
             ledger.save_index_if_due();
         }
         let mut ledger = write(&ledger);

@@ -1,10 +1,11 @@
 //! Every text that something says, met once, whatever it is: serialised into nothing but a visit
 //! to each.
 //!
-//! Texts are strings and what is written as one, as in JSON, the keys of maps included. Names of
-//! fields and of variants are no texts: whoever made the event did not choose them.
+//! Texts are strings, the keys of maps included. Names of fields and of variants are none, since
+//! whoever made the event did not choose them; nor is what only its `Display` makes a string:
+//! hashes, keys, ids and dates.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use serde::Serialize;
 use serde::ser::{
@@ -14,15 +15,10 @@ use serde::ser::{
 
 /// Calls `visit` with each text of `value`, in their order.
 pub(super) fn visit(value: &impl Serialize, visit: impl FnMut(&str)) {
-    let mut texts = Texts { visit, written: String::new() };
-    value.serialize(&mut texts).expect("events are made of plain values");
+    value.serialize(&mut Texts(visit)).expect("events are made of plain values");
 }
 
-struct Texts<F> {
-    visit: F,
-    /// Room for what is written as a text, but is none in memory.
-    written: String,
-}
+struct Texts<F>(F);
 
 type Done = Result<(), fmt::Error>;
 
@@ -52,7 +48,7 @@ impl<F: FnMut(&str)> Serializer for &mut Texts<F> {
     type SerializeStructVariant = Self;
 
     fn serialize_str(self, text: &str) -> Done {
-        (self.visit)(text);
+        (self.0)(text);
         Ok(())
     }
 
@@ -60,10 +56,7 @@ impl<F: FnMut(&str)> Serializer for &mut Texts<F> {
         self.serialize_str(character.encode_utf8(&mut [0; 4]))
     }
 
-    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Done {
-        self.written.clear();
-        write!(self.written, "{value}")?;
-        (self.visit)(&self.written);
+    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Done {
         Ok(())
     }
 
@@ -179,11 +172,11 @@ mod tests {
         Fields { a: T, b: T },
     }
 
-    struct Written(u32);
+    struct Shown(u32);
 
-    impl Serialize for Written {
+    impl Serialize for Shown {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_str(&format_args!("{}口", self.0))
+            serializer.collect_str(&self.0)
         }
     }
 
@@ -209,12 +202,13 @@ mod tests {
         let value = (
             (named(""), Alone(named("a \"quoted\" word")), Two("back\\slash", "口罩")),
             (Some("1,2"), None::<String>, vec!["x", "y"], 'z', true, 13_800_138_000_u64, 1.5),
-            ([Sort::Fields { a: "i", b: "k" }], Written(7), (), [1_u8, 2]),
+            ([Sort::Fields { a: "i", b: "k" }], (), [1_u8, 2]),
         );
         assert_eq!(texts(&value), strings(&serde_json::to_value(&value).unwrap()));
         // JSON has the names of variants among its strings, or as those of fields.
         let sorts = (Sort::One("a"), Sort::Pair("b", "c"), Sort::<&str>::Unit);
         assert_eq!(texts(&sorts), ["a", "b", "c"]);
+        assert_eq!(texts(&("a", Shown(7), "b")), ["a", "b"]);
         assert_eq!(texts(&BTreeMap::from([("key", "value")])), ["key", "value"]);
     }
 }
