@@ -60,8 +60,8 @@ pub use witnessed::{POLICY_FILE, Trouble, Witnessed};
 pub const TRUST_FILE: &str = "giftproof.trust";
 
 /// The index is written after so many entries: opening replays no more, if it is there. Seldom, so
-/// that a gift is not written for each of its events; often, so that a writer does not stop for long.
-const INDEX_EVERY: u64 = 16_384;
+/// that a gift is not written once more for each of its events.
+const INDEX_EVERY: u64 = 65_536;
 
 /// A catch-up of so many entries is worth an index of its own.
 const CATCH_UP_WORTH_SAVING: u64 = 4096;

@@ -23,7 +23,7 @@ use crate::model::signature::{Signature, SignatureFault, SignedMessage, verify, 
 
 use super::Refused;
 use super::clock::Clock;
-use super::queue::{Job, Queues, Work};
+use super::queue::{BATCH, Job, Queues, Work};
 use super::texts;
 
 /// How far ahead of the writer's clock an event may have been signed, in milliseconds.
@@ -193,12 +193,15 @@ impl Gate {
         self.check_share(vec![event], now).pop().expect("each event has its outcome")
     }
 
-    /// Checks events on all cores; gives the outcomes in their order.
+    /// Checks events on all cores that are free; gives the outcomes in their order.
     ///
     /// In threads of its own: those of a shared pool may be waiting for the answers.
     fn check_all(&self, events: Vec<SignedEvent>, now: UnixMs) -> Vec<Result<Checked, Refused>> {
         // The larger a batch of signatures, the less each of them costs.
-        let share = events.len().div_ceil(self.threads).max(SHARE_MIN);
+        // A full batch is taken while the sequencer works, and leaves a core to it.
+        let left = usize::from(events.len() >= BATCH.events);
+        let threads = self.threads.saturating_sub(left).max(1);
+        let share = events.len().div_ceil(threads).max(SHARE_MIN);
         let mut events = events.into_iter();
         let first = events.by_ref().take(share).collect();
         thread::scope(|scope| {

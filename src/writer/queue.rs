@@ -28,7 +28,7 @@ pub(super) const SLICE: Size = Size { events: 4096, bytes: 8 << 20 };
 /// A number of events, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
-    events: usize,
+    pub(super) events: usize,
     bytes: usize,
 }
 
@@ -402,6 +402,54 @@ mod tests {
         queue.jobs.extend((0..BATCH.events + 1).map(|_| job(0)));
         assert_eq!(queue.take().len(), BATCH.events);
         assert_eq!(queue.take().len(), 1);
+    }
+
+    fn seals<E>(room: &Arc<Room>, count: usize) -> Vec<Job<E>> {
+        let seal = |_| {
+            let place = Place { room: Arc::clone(room), size: Size::SEAL };
+            room.take(place.size);
+            Job { work: Work::Seal, answer: Answer::new(place, |_| ()) }
+        };
+        (0..count).map(seal).collect()
+    }
+
+    #[test]
+    fn the_gate_takes_less_than_a_batch_only_while_the_sequencer_waits() {
+        let (queues, room) = (Queues::default(), Arc::new(Room::default()));
+        queues.submit(seals(&room, BATCH.events - 1));
+        assert!(!queues.state().gate_may_take());
+        queues.submit(seals(&room, 2));
+        assert_eq!(queues.take_submitted().unwrap().len(), BATCH.events);
+        assert!(!queues.state().gate_may_take());
+
+        let long = Some(Duration::from_secs(60));
+        let (submitted, checked) = std::thread::scope(|scope| {
+            let sequencer = scope.spawn(|| queues.take_checked(long).unwrap().len());
+            let submitted = queues.take_submitted().unwrap().len();
+            queues.pass(seals(&room, 3));
+            (submitted, sequencer.join().unwrap())
+        });
+        assert_eq!((submitted, checked), (1, 3));
+
+        // Nor does it run ahead of the sequencer by more than a batch.
+        queues.pass(seals(&room, 1));
+        queues.submit(seals(&room, BATCH.events));
+        assert!(!queues.state().gate_may_take());
+        assert_eq!(queues.take_checked(None).unwrap().len(), 1);
+        assert_eq!(queues.take_submitted().unwrap().len(), BATCH.events);
+    }
+
+    #[test]
+    fn what_waits_when_nothing_more_comes_is_still_done() {
+        let (queues, room) = (Queues::default(), Arc::new(Room::default()));
+        queues.submit(seals(&room, 2));
+        queues.pass(seals(&room, 1));
+        queues.close();
+        assert_eq!(queues.take_submitted().unwrap().len(), 2);
+        assert!(queues.take_submitted().is_none());
+        queues.close_gate();
+        assert_eq!(queues.take_checked(None).unwrap().len(), 1);
+        assert!(queues.take_checked(None).is_none());
     }
 
     #[test]
