@@ -23,6 +23,12 @@ use crate::model::state::{Shelf, ShelfError, ShelfPlace};
 /// Length and CRC-32.
 const HEAD_LEN: usize = 8;
 
+/// The most that is gathered before it is written.
+const TAIL_MAX: usize = 1 << 20;
+
+/// So much is read at once, since most records are shorter.
+const READ_LEN: usize = 1024;
+
 /// How much of which file of values something durable knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Extent {
@@ -42,6 +48,9 @@ pub(super) struct Values(Arc<Mutex<Open>>);
 struct Open {
     file: File,
     extent: Extent,
+    /// The records at the end that are not in the file yet. A crash loses no more with them than
+    /// without: nothing durable names what was not synced.
+    tail: Vec<u8>,
 }
 
 impl Values {
@@ -61,7 +70,7 @@ impl Values {
     }
 
     fn of(file: File, extent: Extent) -> Self {
-        Self(Arc::new(Mutex::new(Open { file, extent })))
+        Self(Arc::new(Mutex::new(Open { file, extent, tail: Vec::new() })))
     }
 
     /// What is there now.
@@ -83,7 +92,9 @@ impl Values {
 
     /// What was put is durable after this.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file().file.sync_data()
+        let mut open = self.file();
+        open.write_tail()?;
+        open.file.sync_data()
     }
 
     /// Takes away every file but this one; those that cannot be are tried again the next time.
@@ -107,21 +118,28 @@ impl Shelf for Values {
     fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
         let mut open = self.file();
         let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        let head = [len.to_be_bytes(), crc32fast::hash(bytes).to_be_bytes()].concat();
+        if open.tail.len() >= TAIL_MAX {
+            open.write_tail()?;
+        }
         let place = open.extent.len;
-        open.file.seek(SeekFrom::Start(place))?;
-        open.file.write_all(&[&head, bytes].concat())?;
+        open.tail.extend(len.to_be_bytes());
+        open.tail.extend(crc32fast::hash(bytes).to_be_bytes());
+        open.tail.extend(bytes);
         open.extent.len += HEAD_LEN as u64 + u64::from(len);
         Ok(ShelfPlace::new(place))
     }
 
     fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
         let mut open = self.file();
-        let (len, crc) = open.head(place)?;
-        let mut bytes = Vec::new();
-        // What is stated is not believed: no more is allocated than there is.
-        (&mut open.file).take(len.into()).read_to_end(&mut bytes)?;
-        match bytes.len() == len as usize && crc32fast::hash(&bytes) == crc {
+        let mut bytes = open.read(place.number(), READ_LEN)?;
+        let (len, crc) = head(&bytes)?;
+        bytes.drain(..HEAD_LEN);
+        if let Some(more) = len.checked_sub(bytes.len()) {
+            let at = place.number() + (HEAD_LEN + bytes.len()) as u64;
+            bytes.extend(open.read(at, more)?);
+        }
+        bytes.truncate(len);
+        match bytes.len() == len && crc32fast::hash(&bytes) == crc {
             true => Ok(bytes),
             false => Err(ShelfError::Damaged),
         }
@@ -130,26 +148,48 @@ impl Shelf for Values {
     fn clear(&mut self, place: ShelfPlace) {
         let mut open = self.file();
         // Without its length it is not counted: then the file lives longer, and nothing else.
-        if let Ok((len, _)) = open.head(place) {
-            open.extent.garbage += HEAD_LEN as u64 + u64::from(len);
+        if let Ok((len, _)) = open.read(place.number(), HEAD_LEN).and_then(|bytes| head(&bytes)) {
+            open.extent.garbage += (HEAD_LEN + len) as u64;
         }
     }
 }
 
 impl Open {
-    /// The length of a value and its CRC-32; the value is what is read next.
-    fn head(&mut self, place: ShelfPlace) -> Result<(u32, u32), ShelfError> {
-        let mut head = [0; HEAD_LEN];
-        self.file.seek(SeekFrom::Start(place.number()))?;
-        match self.file.read_exact(&mut head) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(ShelfError::Damaged);
-            }
-            read => read?,
-        }
-        let [a, b, c, d, rest @ ..] = head;
-        Ok((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes(rest)))
+    /// Where the tail begins, and the file should end.
+    fn tail_begin(&self) -> u64 {
+        self.extent.len - self.tail.len() as u64
     }
+
+    /// Puts the tail into the file; after an error it is still the tail.
+    fn write_tail(&mut self) -> io::Result<()> {
+        let begin = self.tail_begin();
+        self.file.seek(SeekFrom::Start(begin))?;
+        self.file.write_all(&self.tail)?;
+        self.tail.clear();
+        Ok(())
+    }
+
+    /// What is at an offset: `len` bytes, or as many as there are in the file, or in the tail. No
+    /// record is in both.
+    fn read(&mut self, at: u64, len: usize) -> Result<Vec<u8>, ShelfError> {
+        if let Some(at) = at.checked_sub(self.tail_begin()) {
+            let rest = usize::try_from(at).ok().and_then(|at| self.tail.get(at..));
+            let rest = rest.ok_or(ShelfError::Damaged)?;
+            return Ok(rest[..len.min(rest.len())].to_vec());
+        }
+        // What a record states is not believed: no more is allocated than there is, but for this.
+        let mut bytes = Vec::with_capacity(len.min(READ_LEN));
+        self.file.seek(SeekFrom::Start(at))?;
+        (&mut self.file).take(len as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The length of a value, and its CRC-32.
+fn head(record: &[u8]) -> Result<(usize, u32), ShelfError> {
+    let head: &[u8; HEAD_LEN] = record.first_chunk().ok_or(ShelfError::Damaged)?;
+    let [a, b, c, d, rest @ ..] = *head;
+    Ok((u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes(rest)))
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {
@@ -168,6 +208,12 @@ mod tests {
         let places: Vec<_> = wanted.iter().map(|value| values.put(value).unwrap()).collect();
         let extent = values.extent();
         let path = path(folder.path(), 3);
+        let all = |values: &Values| {
+            places.iter().zip(&wanted).all(|(place, value)| values.get(*place).as_ref() == Ok(value))
+        };
+        assert!(all(&values) && fs::read(&path).unwrap().is_empty());
+        values.sync().unwrap();
+        assert!(all(&values));
         let whole = fs::read(&path).unwrap();
         assert_eq!(extent, Extent { number: 3, len: whole.len() as u64, garbage: 0 });
         for (place, value) in places.iter().zip(&wanted) {
