@@ -313,7 +313,8 @@ fn make() {
         json!({ "command": line, "exit": output.status.code(), "answer": answer(&output) })
     })
     .collect();
-    for (case, exit) in expected.iter().zip([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 1, 0]) {
+    for (case, exit) in expected.iter().zip([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 1, 0])
+    {
         assert_eq!(case["exit"], exit, "{case}");
     }
     let expected = serde_json::to_string_pretty(&expected).unwrap() + "\n";

@@ -209,7 +209,10 @@ mod tests {
         let extent = values.extent();
         let path = path(folder.path(), 3);
         let all = |values: &Values| {
-            places.iter().zip(&wanted).all(|(place, value)| values.get(*place).as_ref() == Ok(value))
+            places
+                .iter()
+                .zip(&wanted)
+                .all(|(place, value)| values.get(*place).as_ref() == Ok(value))
         };
         assert!(all(&values) && fs::read(&path).unwrap().is_empty());
         values.sync().unwrap();
