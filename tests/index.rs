@@ -230,6 +230,50 @@ fn what_is_written_stays_in_proportion_to_what_there_is() {
 }
 
 #[test]
+fn a_part_that_another_thread_writes_is_whole_for_whoever_opens_next() {
+    let grown = grown(9);
+    for (session, older) in grown.saved.iter().enumerate().rev().skip(1) {
+        put(grown.folder.path(), older);
+        let mut ledger = grown.open();
+        ledger.save_index_behind().unwrap();
+        drop(ledger);
+        let behind = files(grown.folder.path());
+        assert!(behind["changes"].len() > older.get("changes").map_or(0, Vec::len));
+        grown.check(&behind, &format!("session {session}"));
+
+        // Whoever saves next waits for it, and finds nothing left to do.
+        put(grown.folder.path(), older);
+        let mut ledger = grown.open();
+        ledger.save_index_behind().unwrap();
+        ledger.save_index().unwrap();
+        assert_eq!(*ledger.state(), grown.replayed);
+        drop(ledger);
+        let saved = files(grown.folder.path());
+        assert_eq!(saved["changes"].len(), behind["changes"].len());
+        grown.check(&saved, &format!("session {session}, saved again"));
+    }
+}
+
+#[test]
+fn a_part_that_cannot_be_written_by_another_thread_is_told_and_all_is_written_next() {
+    let grown = grown(5);
+    put(grown.folder.path(), &grown.saved[2]);
+    let mut ledger = grown.open();
+    // A folder stands where the file of parts should.
+    let changes = grown.folder.path().join("index").join("changes");
+    fs::remove_file(&changes).unwrap();
+    fs::create_dir(&changes).unwrap();
+    ledger.save_index_behind().unwrap();
+    assert_eq!(ledger.save_index_behind().unwrap_err().code(), "ledger/io");
+    fs::remove_dir(&changes).unwrap();
+    ledger.save_index_behind().unwrap();
+    drop(ledger);
+    let saved = files(grown.folder.path());
+    assert!(!saved.contains_key("changes") && saved["state"] != grown.saved[2]["state"]);
+    grown.check(&saved, "written anew");
+}
+
+#[test]
 fn what_follows_a_torn_part_is_written_over_it() {
     let grown = grown(4);
     let mut files = grown.saved.last().unwrap().clone();

@@ -1,12 +1,13 @@
 //! Gifts and shipments that are not in memory. That the rules say the same of them, every world of
 //! these tests shows as it goes: beside its state grows one that keeps a single gift in memory.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use giftproof::model::event::{Capacity, Purpose};
 use giftproof::model::hash::{EventHash, document_hash};
 use giftproof::model::state::{
-    Gift, History, Keep, Kept, MemoryShelf, Shelf, ShelfError, ShelfPlace, State,
+    Gift, History, Keep, Kept, Label, MemoryShelf, Shelf, ShelfError, ShelfPlace, State,
 };
 
 use crate::util::*;
@@ -164,25 +165,88 @@ fn a_copy_stays_as_it_was() {
     assert!(kept.iter().all(|gift| gift.rejected == 1));
 }
 
+/// The places of what has changed, after it was put on the shelf.
+fn changes(kept: &mut Kept<Gift>) -> Vec<(Label, ShelfPlace)> {
+    let (places, shelved) = kept.take_changed().shelve().unwrap();
+    kept.note_shelved(shelved);
+    places
+}
+
 #[test]
 fn what_has_changed_is_told_once_with_its_place() {
     let shelf = Watched::default();
     let (some, all) = many(20, 20);
     let mut kept = Kept::over(shelf.clone(), 4 * all[0].weight());
     all.iter().for_each(|gift| kept.put(gift.clone()));
-    let mut places: std::collections::BTreeMap<_, _> =
-        kept.take_changes().unwrap().into_iter().collect();
+    let mut places: BTreeMap<_, _> = changes(&mut kept).into_iter().collect();
     assert_eq!(places.len(), 20);
-    assert_eq!(kept.take_changes().unwrap(), []);
+    assert_eq!(changes(&mut kept), []);
     kept.change(&all[3].id, |gift| gift.rejected = 9);
     kept.get(&all[4].id).unwrap();
     kept.warm(&all[5].id).unwrap();
-    let changes = kept.take_changes().unwrap();
-    let labels: Vec<_> = changes.iter().map(|(label, _)| *label).collect();
+    let changed = changes(&mut kept);
+    let labels: Vec<_> = changed.iter().map(|(label, _)| *label).collect();
     assert_eq!(labels, [Gift::label(&all[3].id)]);
-    places.extend(changes);
+    places.extend(changed);
     // Who has the shelf and the places has everything.
     let again: Kept<Gift> = Kept::at_places(shelf, 0, places);
     assert_eq!(again, kept);
     assert_ne!(again, some);
+}
+
+/// A shelf of which something durable names any place.
+#[derive(Clone, Default)]
+struct Lasting(Arc<Mutex<MemoryShelf>>);
+
+impl Shelf for Lasting {
+    fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
+        self.0.lock().unwrap().put(bytes)
+    }
+
+    fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
+        self.0.lock().unwrap().get(place)
+    }
+
+    fn clear(&mut self, _: ShelfPlace) {}
+}
+
+/// While another thread puts on the shelf what has changed, the values change again, come and go: what
+/// it has put there is as of the moment at which it was taken, and the collection as it is now.
+#[test]
+fn what_is_put_on_the_shelf_meanwhile_is_as_it_was() {
+    for hot in [0, 4, 1000] {
+        let shelf = Lasting::default();
+        let (_, mut all) = many(20, 20);
+        let mut kept = Kept::over(shelf.clone(), hot * all[0].weight());
+        all.iter().for_each(|gift| kept.put(gift.clone()));
+        let mut durable: BTreeMap<Label, ShelfPlace> = BTreeMap::new();
+        for round in 1..60 {
+            let then = all.clone();
+            let taken = kept.take_changed();
+            let change = |kept: &mut Kept<Gift>, all: &mut Vec<Gift>, times: u64| {
+                for time in 0..times {
+                    let at = ((round * 7 + time * 11) % 20) as usize;
+                    all[at].rejected = 100 * round + time;
+                    let rejected = all[at].rejected;
+                    kept.change(&all[at].id, |gift| gift.rejected = rejected).unwrap();
+                }
+            };
+            change(&mut kept, &mut all, round % 4);
+            let (places, shelved) = taken.shelve().unwrap();
+            change(&mut kept, &mut all, round % 3);
+            durable.extend(places);
+            if round % 5 == 0 {
+                // It came to nothing: everything is given again.
+                kept.forget_changes();
+            } else {
+                kept.note_shelved(shelved);
+            }
+            let as_of_then: Kept<Gift> = Kept::at_places(shelf.clone(), 0, durable.clone());
+            assert!(then.iter().all(|gift| as_of_then.get(&gift.id).as_deref() == Some(gift)));
+            assert!(all.iter().all(|gift| kept.get(&gift.id).as_deref() == Some(gift)), "{round}");
+        }
+        durable.extend(changes(&mut kept));
+        let again: Kept<Gift> = Kept::at_places(shelf, 0, durable);
+        assert_eq!(again, kept);
+    }
 }

@@ -84,6 +84,8 @@ impl Ledger {
     /// Reads everything from the store again.
     pub(crate) fn reload(&mut self) -> Result<(), LedgerError> {
         let witnessed = Arc::clone(self.witnessed());
+        // Nobody writes the index while it is read.
+        self.index = None;
         let (store, folder) = (self.log.store().clone(), self.folder.as_deref());
         *self = Self::witnessed_by(store, folder, witnessed, &mut |_, _| {})?;
         Ok(())

@@ -14,6 +14,9 @@
 //! the last time: a part is appended, until the parts outgrow the base; then a new base is written,
 //! and values are moved together if most of them are of no use any more.
 //!
+//! While a ledger grows, parts are written by another thread, one at a time: [`Index::save_if_due`].
+//! The part is of one moment, and what comes meanwhile is left to the next.
+//!
 //! Whatever is absent, of another version, damaged, or not of this log is as good as none, and so
 //! is all that follows it: the log knows everything. So parts are not synced. Values are, before
 //! something names them, since they are not read when a ledger is opened; and a base is, before it
@@ -22,18 +25,23 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
 use sha2::{Digest, Sha256};
 
 use crate::model::derived::{self, Hashed, array};
 use crate::model::hash::LeafHash;
 use crate::model::state::{
-    Changes, Gift, Keep, Kept, LABEL_LEN, Label, ShelfPlace, Shipment, State,
+    Changes, Gift, Keep, Kept, LABEL_LEN, Label, ShelfPlace, Shelved, Shipment, State, Unshelved,
 };
 
 use super::Log;
 use super::error::{LedgerError, io};
 use super::values::{Extent, Values};
+
+/// The index is written after so many entries: opening replays no more, if it is there. Seldom, so
+/// that a gift is not written once more for each of its events.
+const EVERY: u64 = 65_536;
 
 const MAGIC: &[u8] = b"giftproof-index/v4\n";
 const HASH_LEN: u64 = 32;
@@ -52,6 +60,16 @@ pub(super) struct Index {
     written: Option<Written>,
     /// The size of the state that is written; 0 if there is none.
     pub(super) size: u64,
+    /// The next part, as long as another thread writes it; `written` is none meanwhile.
+    behind: Option<JoinHandle<io::Result<Appended>>>,
+}
+
+/// A part that was written.
+struct Appended {
+    written: Written,
+    shelved: Shelved,
+    /// The size of the state that it makes.
+    size: u64,
 }
 
 /// A base and its parts.
@@ -72,7 +90,7 @@ impl Index {
             _ => fs::create_dir_all(&folder)?,
         }
         let values = Values::create(&folder, rand::random())?;
-        Ok(Self { folder, values, written: None, size: 0 })
+        Ok(Self { folder, values, written: None, size: 0, behind: None })
     }
 
     /// The index, and the state that it holds, as far as it fits the log; none without a base.
@@ -85,7 +103,7 @@ impl Index {
         state.track_changes();
         values.remove_others(&folder);
         let size = state.size;
-        Some((Self { folder, values, written: Some(written), size }, state))
+        Some((Self { folder, values, written: Some(written), size, behind: None }, state))
     }
 
     /// Whether something in it is not what was written.
@@ -113,33 +131,78 @@ impl Index {
     /// `ledger/io`; the old index, or a part of it, is then there, and the next time all is
     /// written.
     pub(super) fn save(&mut self, state: &mut State) -> Result<(), LedgerError> {
-        let written = self.written.take();
-        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
-        let written = match written.filter(|written| !full(written)) {
-            Some(written) => self.append(written, state),
-            None => self.rewrite(state),
-        };
-        self.written = Some(written.map_err(io("writing the index"))?);
-        self.size = state.size;
+        // What has gone wrong there is mended by a new base.
+        let _ = self.finish(state);
+        if self.written.is_some() && self.size == state.size {
+            return Ok(());
+        }
+        let size = state.size;
+        match self.take_open() {
+            Some(written) => {
+                let appended = append(&self.folder, &self.values, written, state.take_unshelved());
+                self.take_appended(appended, state)
+            }
+            None => {
+                self.rewrite(state).map(|written| (self.written, self.size) = (Some(written), size))
+            }
+        }
+        .map_err(io("writing the index"))
+    }
+
+    /// As [`Self::save`], but that a part is written by another thread.
+    ///
+    /// # Errors
+    /// As [`Self::save`]; if it is the other thread that fails, whoever calls next is told.
+    pub(super) fn save_behind(&mut self, state: &mut State) -> Result<(), LedgerError> {
+        self.finish(state).map_err(io("writing the index"))?;
+        let Some(written) = self.take_open() else { return self.save(state) };
+        let (folder, values) = (self.folder.clone(), self.values.clone());
+        let changes = state.take_unshelved();
+        self.behind = Some(thread::spawn(move || append(&folder, &values, written, changes)));
         Ok(())
     }
 
-    /// Appends a part.
-    fn append(&self, written: Written, state: &mut State) -> io::Result<Written> {
-        let changes = state.take_changes()?;
-        self.values.sync()?;
-        let changes = derived::encode(&(self.values.extent(), changes));
-        let hash = part_hash(&written.hash, &changes);
-        let len = (changes.len() as u64).to_be_bytes();
-        let path = self.folder.join("changes");
-        let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
-        // What is there beyond the parts that were read is torn, or follows another base. A crash
-        // on any of these lines leaves the parts before, and at most one that is torn.
-        file.set_len(written.parts_len)?;
-        file.seek(SeekFrom::End(0))?;
-        file.write_all(&[&len, &changes[..], &hash].concat())?;
-        let part_len = len.len() as u64 + changes.len() as u64 + HASH_LEN;
-        Ok(Written { parts_len: written.parts_len + part_len, hash, ..written })
+    /// Sees to it that what is not written does not become much more than [`EVERY`] entries. What
+    /// cannot be written is left to the next time: without it, opening replays more.
+    pub(super) fn save_if_due(&mut self, state: &mut State) {
+        if self.behind.as_ref().is_some_and(|behind| !behind.is_finished()) {
+            return;
+        }
+        let _ = self.finish(state);
+        if state.size - self.size >= EVERY {
+            let _ = self.save_behind(state);
+        }
+    }
+
+    /// What another part may follow, which is about to be written.
+    fn take_open(&mut self) -> Option<Written> {
+        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
+        self.written.take().filter(|written| !full(written))
+    }
+
+    /// Waits for the part that is being written, if there is one.
+    fn finish(&mut self, state: &mut State) -> io::Result<()> {
+        let Some(behind) = self.behind.take() else { return Ok(()) };
+        let appended = behind.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.take_appended(appended, state)
+    }
+
+    fn take_appended(
+        &mut self,
+        appended: io::Result<Appended>,
+        state: &mut State,
+    ) -> io::Result<()> {
+        match appended {
+            Ok(Appended { written, shelved, size }) => {
+                state.note_shelved(shelved);
+                (self.written, self.size) = (Some(written), size);
+                Ok(())
+            }
+            Err(error) => {
+                state.forget_changes();
+                Err(error)
+            }
+        }
     }
 
     /// Writes a new base, without building it in memory.
@@ -149,11 +212,11 @@ impl Index {
         }
         // After this, all that is hot has a place.
         state.take_changes()?;
-        self.values.sync()?;
+        let extent = self.values.sync()?;
         let partial = self.folder.join("state.partial");
         let mut writer = BufWriter::with_capacity(1 << 20, Hashed::new(File::create(&partial)?));
         writer.write_all(MAGIC)?;
-        derived::write(&self.values.extent(), &mut writer)?;
+        derived::write(&extent, &mut writer)?;
         derived::write(state, &mut writer)?;
         write_places(&state.gifts, &mut writer)?;
         write_places(&state.shipments, &mut writer)?;
@@ -180,6 +243,30 @@ impl Index {
         (state.gifts, state.shipments, self.values) = (gifts, shipments, values);
         Ok(())
     }
+}
+
+/// Appends a part.
+fn append(
+    folder: &Path,
+    values: &Values,
+    written: Written,
+    changes: Unshelved,
+) -> io::Result<Appended> {
+    let (changes, shelved) = changes.shelve()?;
+    let (extent, size) = (values.sync()?, changes.size);
+    let changes = derived::encode(&(extent, changes));
+    let hash = part_hash(&written.hash, &changes);
+    let len = (changes.len() as u64).to_be_bytes();
+    let path = folder.join("changes");
+    let mut file = File::options().create(true).truncate(false).write(true).open(path)?;
+    // What is there beyond the parts that were read is torn, or follows another base. A crash
+    // on any of these lines leaves the parts before, and at most one that is torn.
+    file.set_len(written.parts_len)?;
+    file.seek(SeekFrom::End(0))?;
+    file.write_all(&[&len, &changes[..], &hash].concat())?;
+    let part_len = len.len() as u64 + changes.len() as u64 + HASH_LEN;
+    let written = Written { parts_len: written.parts_len + part_len, hash, ..written };
+    Ok(Appended { written, shelved, size })
 }
 
 fn moved<V: Keep>(from: &Kept<V>, values: &Values) -> io::Result<Kept<V>> {
@@ -209,6 +296,16 @@ fn read_places<V: Keep>(from: &mut impl Read, values: &Values) -> io::Result<Kep
         places.push((label, ShelfPlace::new(u64::from_be_bytes(array(from)?))));
     }
     Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
+}
+
+/// Whoever reads the index, or takes it away, finds nobody who writes it.
+impl Drop for Index {
+    fn drop(&mut self) {
+        if let Some(behind) = self.behind.take() {
+            // It is derived, whatever has become of it.
+            let _ = behind.join();
+        }
+    }
 }
 
 /// Whether a state is of this log.

@@ -59,10 +59,6 @@ pub use witnessed::{POLICY_FILE, Trouble, Witnessed};
 /// The file of the ledger folder with the trust file.
 pub const TRUST_FILE: &str = "giftproof.trust";
 
-/// The index is written after so many entries: opening replays no more, if it is there. Seldom, so
-/// that a gift is not written once more for each of its events.
-const INDEX_EVERY: u64 = 65_536;
-
 /// A catch-up of so many entries is worth an index of its own.
 const CATCH_UP_WORTH_SAVING: u64 = 4096;
 
@@ -305,12 +301,18 @@ impl Ledger {
         self.index.as_mut().map_or(Ok(()), |index| index.save(&mut self.state))
     }
 
-    /// As [`Self::save_index`], if the index does not know so many entries that it is time.
+    /// As [`Self::save_index`], but that most of it is done by another thread while the ledger goes
+    /// on; whoever saves next waits for it.
+    ///
+    /// # Errors
+    /// `ledger/io`, also of the time before.
+    pub fn save_index_behind(&mut self) -> Result<(), LedgerError> {
+        self.index.as_mut().map_or(Ok(()), |index| index.save_behind(&mut self.state))
+    }
+
+    /// As [`Self::save_index_behind`], if the index does not know so many entries that it is time.
     pub(crate) fn save_index_if_due(&mut self) {
-        if self.unindexed() >= INDEX_EVERY {
-            // Derived: without it, the next opening replays more.
-            let _ = self.save_index();
-        }
+        self.index.iter_mut().for_each(|index| index.save_if_due(&mut self.state));
     }
 
     /// How many entries the index does not know; 0 if there is no place for it.
@@ -367,12 +369,7 @@ fn replay(
             None => header.links.iter().map(|link| link.subject.into()).collect(),
         };
         state.advance_by_hash(at, header.recorded_at, log.leaf(at)?, &touched);
-        if let Some(index) = index
-            && state.size - index.size >= INDEX_EVERY
-        {
-            // Derived: without it, this one is left to the next, or there is none.
-            let _ = index.save(&mut state);
-        }
+        index.iter_mut().for_each(|index| index.save_if_due(&mut state));
         progress(state.size, log.size());
     }
     Ok(state)

@@ -46,7 +46,7 @@ pub(super) struct Values(Arc<Mutex<Open>>);
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    file: Arc<File>,
     extent: Extent,
     /// The records at the end that are not in the file yet. A crash loses no more with them than
     /// without: nothing durable names what was not synced.
@@ -70,7 +70,7 @@ impl Values {
     }
 
     fn of(file: File, extent: Extent) -> Self {
-        Self(Arc::new(Mutex::new(Open { file, extent, tail: Vec::new() })))
+        Self(Arc::new(Mutex::new(Open { file: Arc::new(file), extent, tail: Vec::new() })))
     }
 
     /// What is there now.
@@ -90,11 +90,15 @@ impl Values {
         garbage > len / 2
     }
 
-    /// What was put is durable after this.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        let mut open = self.file();
-        open.write_tail()?;
-        open.file.sync_data()
+    /// What was put is durable after this: how much that is. Others may go on meanwhile.
+    pub(super) fn sync(&self) -> io::Result<Extent> {
+        let (file, extent) = {
+            let mut open = self.file();
+            open.write_tail()?;
+            (Arc::clone(&open.file), open.extent)
+        };
+        file.sync_data()?;
+        Ok(extent)
     }
 
     /// Takes away every file but this one; those that cannot be are tried again the next time.
@@ -162,9 +166,9 @@ impl Open {
 
     /// Puts the tail into the file; after an error it is still the tail.
     fn write_tail(&mut self) -> io::Result<()> {
-        let begin = self.tail_begin();
-        self.file.seek(SeekFrom::Start(begin))?;
-        self.file.write_all(&self.tail)?;
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(self.tail_begin()))?;
+        file.write_all(&self.tail)?;
         self.tail.clear();
         Ok(())
     }
@@ -179,8 +183,9 @@ impl Open {
         }
         // What a record states is not believed: no more is allocated than there is, but for this.
         let mut bytes = Vec::with_capacity(len.min(READ_LEN));
-        self.file.seek(SeekFrom::Start(at))?;
-        (&mut self.file).take(len as u64).read_to_end(&mut bytes)?;
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(at))?;
+        file.take(len as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }

@@ -2,10 +2,14 @@
 
 use bincode::{Decode, Encode};
 
+use super::kept::{ChangedValues, ShelvedValues};
 use super::parties::PartyChanges;
 use super::seal::Seals;
 use super::seen::Slot;
-use super::{Campaign, Label, NeedState, OrderState, RecallState, ShelfError, ShelfPlace, State};
+use super::{
+    Campaign, Gift, Label, NeedState, OrderState, RecallState, ShelfError, ShelfPlace, Shipment,
+    State,
+};
 use crate::model::date::UnixMs;
 use crate::model::event::Rules;
 use crate::model::hash::{EventHash, LeafHash};
@@ -38,25 +42,67 @@ pub struct Changes {
     pub last_leaf: LeafHash,
 }
 
+/// What has changed, as it is: gifts and shipments are still to be put on their shelves, which any
+/// thread may do while the state goes on.
+pub struct Unshelved {
+    gifts: ChangedValues<Gift>,
+    shipments: ChangedValues<Shipment>,
+    others: Changes,
+}
+
+/// Which gifts and shipments were put on their shelves, and where they lie.
+pub struct Shelved {
+    gifts: ShelvedValues<Gift>,
+    shipments: ShelvedValues<Shipment>,
+}
+
 impl State {
     /// What has changed until now is not asked for: [`Self::take_changes`] gives what changes after.
     pub fn track_changes(&mut self) {
         self.gifts.track_changes();
         self.shipments.track_changes();
-        self.take_changes().expect("nothing has to be put on a shelf");
+        self.take_unshelved();
     }
 
-    /// What has changed since this was asked last. The first time it is not known, and the answer
-    /// is of no use; from then on it is remembered, in memory in proportion to what changes.
+    /// What was taken has come to nothing: what has changed is not known again.
+    pub fn forget_changes(&mut self) {
+        self.gifts.forget_changes();
+        self.shipments.forget_changes();
+    }
+
+    /// As [`Self::take_unshelved`], with what has changed put on the shelves.
     ///
     /// # Errors
     /// If gifts or shipments cannot be put on their shelves; then again it is not known.
     pub fn take_changes(&mut self) -> Result<Changes, ShelfError> {
-        Ok(Changes {
+        match self.take_unshelved().shelve() {
+            Ok((changes, shelved)) => {
+                self.note_shelved(shelved);
+                Ok(changes)
+            }
+            Err(error) => {
+                self.forget_changes();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes note of where gifts and shipments lie that were put on their shelves.
+    pub fn note_shelved(&mut self, shelved: Shelved) {
+        self.gifts.note_shelved(shelved.gifts);
+        self.shipments.note_shelved(shelved.shipments);
+    }
+
+    /// What has changed since this was asked last, in no time. The first time it is not known, and
+    /// the answer is of no use; from then on it is remembered, in memory in proportion to what
+    /// changes.
+    pub fn take_unshelved(&mut self) -> Unshelved {
+        let (gifts, shipments) = (self.gifts.take_changed(), self.shipments.take_changed());
+        let others = Changes {
             parties: self.parties.take_changes(),
             rules: self.rules.clone(),
-            gifts: numbered(self.gifts.take_changes()?),
-            shipments: numbered(self.shipments.take_changes()?),
+            gifts: Vec::new(),
+            shipments: Vec::new(),
             recalls: self.recalls.take_changes(),
             needs: self.needs.take_changes(),
             orders: self.orders.take_changes(),
@@ -68,7 +114,8 @@ impl State {
             recorded_at: self.recorded_at,
             size: self.size,
             last_leaf: self.last_leaf,
-        })
+        };
+        Unshelved { gifts, shipments, others }
     }
 
     /// Makes the changes that the state has seen next that this one was written of.
@@ -88,6 +135,21 @@ impl State {
         self.recorded_at = changes.recorded_at;
         self.size = changes.size;
         self.last_leaf = changes.last_leaf;
+    }
+}
+
+impl Unshelved {
+    /// Puts gifts and shipments on their shelves, and gives with the changes what
+    /// [`State::note_shelved`] is to know.
+    ///
+    /// # Errors
+    /// If they cannot be put there.
+    pub fn shelve(self) -> Result<(Changes, Shelved), ShelfError> {
+        let (gift_places, gifts) = self.gifts.shelve()?;
+        let (shipment_places, shipments) = self.shipments.shelve()?;
+        let (gift_places, shipment_places) = (numbered(gift_places), numbered(shipment_places));
+        let changes = Changes { gifts: gift_places, shipments: shipment_places, ..self.others };
+        Ok((changes, Shelved { gifts, shipments }))
     }
 }
 

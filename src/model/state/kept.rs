@@ -70,7 +70,9 @@ pub struct Kept<V: Keep> {
     hot_weight: usize,
     hot_max: usize,
     shelf: Arc<RwLock<dyn Shelf>>,
-    /// What has changed since [`Self::take_changes`]; `None` before it is asked first.
+    /// Held by each copy.
+    copies: Arc<()>,
+    /// What has changed since [`Self::take_changed`]; `None` before it is asked first.
     changed: Option<BTreeSet<Label>>,
     fault: Arc<OnceLock<ShelfError>>,
     recorder: Recorder,
@@ -92,6 +94,7 @@ impl<V: Keep> Kept<V> {
             hot_weight: 0,
             hot_max,
             shelf: Arc::new(RwLock::new(shelf)),
+            copies: Arc::default(),
             changed: None,
             fault: Arc::default(),
             recorder: Recorder::default(),
@@ -196,31 +199,45 @@ impl<V: Keep> Kept<V> {
         self.heat(label, value, false);
     }
 
-    /// The places of what has changed since this was asked last, at first of all, after putting on
-    /// the shelf what is not there.
-    ///
-    /// # Errors
-    /// Those of [`Shelf::put`]; the next call gives all that this one was to give.
-    pub fn take_changes(&mut self) -> Result<Vec<(Label, Place)>, ShelfError> {
-        let labels: Vec<Label> = match &self.changed {
-            Some(changed) => changed.iter().copied().collect(),
+    /// What has changed since this was asked last; at first, everything.
+    pub fn take_changed(&mut self) -> ChangedValues<V> {
+        let labels: Vec<Label> = match self.changed.replace(BTreeSet::new()) {
+            Some(changed) => changed.into_iter().collect(),
             None => self.directory.keys().copied().collect(),
         };
-        let places: Result<_, ShelfError> =
-            labels.into_iter().map(|label| Ok((label, self.shelved(label)?))).collect();
-        if places.is_ok() {
-            self.changed = Some(BTreeSet::new());
-        }
-        places
+        let value = |label: Label| match self.directory.get(&label).copied().flatten() {
+            Some(place) => (label, ChangedValue::Lies(place)),
+            None => (label, ChangedValue::Hot(Arc::clone(&self.hot_value(&label).value))),
+        };
+        let values = labels.into_iter().map(value).collect();
+        ChangedValues { values, shelf: Arc::clone(&self.shelf) }
     }
 
-    /// What has changed until now is not asked for: [`Self::take_changes`] gives what changes after.
+    /// What has changed until now is not asked for: [`Self::take_changed`] gives what changes after.
     pub fn track_changes(&mut self) {
         self.changed = Some(BTreeSet::new());
     }
 
-    /// Where everything lies, in the order of labels; `None` for what has changed since
-    /// [`Self::take_changes`].
+    /// What was taken has come to nothing: [`Self::take_changed`] gives everything again.
+    pub fn forget_changes(&mut self) {
+        self.changed = None;
+    }
+
+    /// Takes note of where the values lie that were put on the shelf.
+    pub fn note_shelved(&mut self, shelved: ShelvedValues<V>) {
+        for (label, value, place) in shelved.0 {
+            match self.hot.peek_mut(&label) {
+                Some(hot) if !hot.lies && Arc::ptr_eq(&hot.value, &value) => {
+                    hot.lies = true;
+                    self.directory.insert(label, Some(place));
+                }
+                // It has changed since, or gone to the shelf once more.
+                _ => self.clear(place),
+            }
+        }
+    }
+
+    /// Where everything lies, in the order of labels; `None` for what is not on the shelf as it is.
     pub fn places(&self) -> impl Iterator<Item = (Label, Option<Place>)> {
         self.directory.iter().map(|(label, place)| (*label, *place))
     }
@@ -325,7 +342,7 @@ impl<V: Keep> Kept<V> {
 
     /// A copy may still find there what it holds: then the place stays taken.
     fn clear(&mut self, place: Place) {
-        if Arc::strong_count(&self.shelf) == 1 {
+        if Arc::strong_count(&self.copies) == 1 {
             self.shelf_mut().clear(place);
         }
     }
@@ -343,6 +360,47 @@ impl<V: Keep> Kept<V> {
     }
 }
 
+/// What has changed, to be put on the shelf, by whoever has the time.
+pub struct ChangedValues<V> {
+    values: Vec<(Label, ChangedValue<V>)>,
+    shelf: Arc<RwLock<dyn Shelf>>,
+}
+
+enum ChangedValue<V> {
+    Lies(Place),
+    /// It stays as it is: whoever changes it has another one then.
+    Hot(Arc<V>),
+}
+
+/// The values that were put on the shelf, and where.
+pub struct ShelvedValues<V>(Vec<(Label, Arc<V>, Place)>);
+
+impl<V: Keep> ChangedValues<V> {
+    /// Puts on the shelf what is not there: gives the places of all, in the order of labels, and
+    /// what [`Kept::note_shelved`] is to know.
+    ///
+    /// # Errors
+    /// Those of [`Shelf::put`].
+    pub fn shelve(self) -> Result<(Vec<(Label, Place)>, ShelvedValues<V>), ShelfError> {
+        let (mut places, mut shelved) = (Vec::with_capacity(self.values.len()), Vec::new());
+        let mut recorder = Recorder::default();
+        for (label, value) in self.values {
+            let place = match value {
+                ChangedValue::Lies(place) => place,
+                ChangedValue::Hot(value) => {
+                    let record = recorder.record(&*value);
+                    let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+                    let place = shelf.put(record)?;
+                    shelved.push((label, value, place));
+                    place
+                }
+            };
+            places.push((label, place));
+        }
+        Ok((places, ShelvedValues(shelved)))
+    }
+}
+
 impl<V: Keep> Clone for Kept<V> {
     fn clone(&self) -> Self {
         Self {
@@ -351,6 +409,7 @@ impl<V: Keep> Clone for Kept<V> {
             hot_weight: self.hot_weight,
             hot_max: self.hot_max,
             shelf: Arc::clone(&self.shelf),
+            copies: Arc::clone(&self.copies),
             changed: self.changed.clone(),
             fault: Arc::clone(&self.fault),
             recorder: Recorder::default(),

@@ -33,7 +33,7 @@ use bincode::{Decode, Encode};
 
 pub use super::changed::Tracked;
 pub use account::{Account, Accounts, Book, Reached, Whereabouts};
-pub use changes::Changes;
+pub use changes::{Changes, Shelved, Unshelved};
 pub use evidence::Evidence;
 pub use gift::{DisputeState, Gift, Late, Lowered, Signed};
 pub use gift_keys::GiftKey;
