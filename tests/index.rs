@@ -254,6 +254,40 @@ fn a_part_that_another_thread_writes_is_whole_for_whoever_opens_next() {
     }
 }
 
+/// Long enough that parts are written while gifts go on changing.
+#[test]
+#[ignore = "140,000 events take minutes"]
+fn a_ledger_that_grew_while_its_index_was_written_is_that_of_a_replay() {
+    let (store, folder) = (MemoryStore::new(), tempfile::tempdir().unwrap());
+    let shared = || Arc::new(store.clone());
+    let (path, operator) = (Some(folder.path()), secret("operator"));
+    let clock = crate::ledger::clock();
+    let writer = Writer::create_over(shared(), path, genesis(), operator, clock).unwrap();
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    let mut gifts = Vec::new();
+    while gifts.len() < 50_000 {
+        let donations = author.donations(2_000);
+        gifts.extend(donations.iter().map(|event| event.frame.hash(&author.genesis)));
+        // Older gifts change again and again, some of them just as they are written.
+        let older = gifts.iter().rev().step_by(5).take(3_600);
+        let holds = older.enumerate().map(|(number, gift)| {
+            let portions = portions(&[(*gift, 1, None, 1)]);
+            let authority = text(&number.to_string());
+            let hold = Hold { cause: HoldCause::Recall, authority, portions };
+            author.event(hold, &[(Capacity::Holder, "red-cross")])
+        });
+        let events: Vec<_> = donations.into_iter().chain(holds).collect();
+        let answers = writer.submit_many(events);
+        assert!(answers.iter().filter(|answer| answer.is_ok()).count() > 2_500);
+    }
+    drop(writer);
+    assert!(files(folder.path())["changes"].len() > 1_000_000);
+    let ledger = Ledger::over(shared(), path).unwrap();
+    assert!(ledger.state().size > 130_000);
+    assert_eq!(*ledger.state(), *Ledger::over(shared(), None).unwrap().state());
+}
+
 #[test]
 fn a_part_that_cannot_be_written_by_another_thread_is_told_and_all_is_written_next() {
     let grown = grown(5);

@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::kept::{ChangedValues, ShelvedValues};
+use super::kept::{ChangedValues, Places, ShelvedValues};
 use super::parties::PartyChanges;
 use super::seal::Seals;
 use super::seen::Slot;
@@ -153,7 +153,7 @@ impl Unshelved {
     }
 }
 
-fn numbered(places: Vec<(Label, ShelfPlace)>) -> Vec<(Label, u64)> {
+fn numbered(places: Places) -> Vec<(Label, u64)> {
     places.into_iter().map(|(label, place)| (label, place.number())).collect()
 }
 

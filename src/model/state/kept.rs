@@ -372,6 +372,9 @@ enum ChangedValue<V> {
     Hot(Arc<V>),
 }
 
+/// Labels, in their order, and where their values lie.
+pub type Places = Vec<(Label, Place)>;
+
 /// The values that were put on the shelf, and where.
 pub struct ShelvedValues<V>(Vec<(Label, Arc<V>, Place)>);
 
@@ -381,7 +384,7 @@ impl<V: Keep> ChangedValues<V> {
     ///
     /// # Errors
     /// Those of [`Shelf::put`].
-    pub fn shelve(self) -> Result<(Vec<(Label, Place)>, ShelvedValues<V>), ShelfError> {
+    pub fn shelve(self) -> Result<(Places, ShelvedValues<V>), ShelfError> {
         let (mut places, mut shelved) = (Vec::with_capacity(self.values.len()), Vec::new());
         let mut recorder = Recorder::default();
         for (label, value) in self.values {
