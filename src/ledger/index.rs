@@ -158,8 +158,17 @@ impl Index {
         let Some(written) = self.take_open() else { return self.save(state) };
         let (folder, values) = (self.folder.clone(), self.values.clone());
         let changes = state.take_unshelved();
-        self.behind = Some(thread::spawn(move || append(&folder, &values, written, changes)));
-        Ok(())
+        let work = move || append(&folder, &values, written, changes);
+        match thread::Builder::new().name("index".to_owned()).spawn(work) {
+            Ok(behind) => {
+                self.behind = Some(behind);
+                Ok(())
+            }
+            Err(error) => {
+                state.forget_changes();
+                Err(io("writing the index")(error))
+            }
+        }
     }
 
     /// Sees to it that what is not written does not become much more than [`EVERY`] entries. What
