@@ -29,7 +29,7 @@ use std::thread::{self, JoinHandle};
 
 use sha2::{Digest, Sha256};
 
-use crate::model::derived::{self, Hashed, array};
+use crate::model::derived::{self, array};
 use crate::model::hash::LeafHash;
 use crate::model::state::{
     Changes, Gift, Keep, Kept, LABEL_LEN, Label, ShelfPlace, Shelved, Shipment, State, Unshelved,
@@ -136,17 +136,14 @@ impl Index {
         if self.written.is_some() && self.size == state.size {
             return Ok(());
         }
-        let size = state.size;
-        match self.take_open() {
+        let saved = match self.take_open() {
             Some(written) => {
                 let appended = append(&self.folder, &self.values, written, state.take_unshelved());
                 self.take_appended(appended, state)
             }
-            None => {
-                self.rewrite(state).map(|written| (self.written, self.size) = (Some(written), size))
-            }
-        }
-        .map_err(io("writing the index"))
+            None => self.rewrite(state),
+        };
+        saved.map_err(io("writing the index"))
     }
 
     /// As [`Self::save`], but that a part is written by another thread.
@@ -215,7 +212,7 @@ impl Index {
     }
 
     /// Writes a new base, without building it in memory.
-    fn rewrite(&mut self, state: &mut State) -> io::Result<Written> {
+    fn rewrite(&mut self, state: &mut State) -> io::Result<()> {
         if self.values.is_mostly_garbage() {
             self.move_values(state)?;
         }
@@ -239,9 +236,12 @@ impl Index {
         fs::rename(&partial, self.folder.join("state"))?;
         self.values.remove_others(&self.folder);
         match fs::remove_file(self.folder.join("changes")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Written { base_len, parts_len: 0, hash }),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
+        self.written = Some(Written { base_len, parts_len: 0, hash });
+        self.size = state.size;
+        Ok(())
     }
 
     /// Copies what is of use to the next file of values.
@@ -393,4 +393,28 @@ fn read_part(from: &mut File, after: &Written) -> Option<((Extent, Changes), Has
 
 fn part_hash(after: &Hash, changes: &[u8]) -> Hash {
     Sha256::new().chain_update(after).chain_update(changes).finalize().into()
+}
+
+/// What is written through here, with the hash of it.
+struct Hashed<T> {
+    inner: T,
+    hash: Sha256,
+}
+
+impl<T> Hashed<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, hash: Sha256::new() }
+    }
+}
+
+impl<T: Write> Write for Hashed<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }

@@ -9,7 +9,6 @@ use std::io::{self, Read, Write};
 use bincode::config::standard;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
-use sha2::{Digest, Sha256};
 
 /// Decodes from so many bytes, with a bound on what is allocated in advance: about 64 bytes for
 /// each. bincode has such bounds at compile time only, hence the steps.
@@ -79,34 +78,6 @@ pub fn array<const LEN: usize>(from: &mut (impl Read + ?Sized)) -> io::Result<[u
     let mut bytes = [0; LEN];
     from.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-/// What is written through here, with the hash of it.
-#[derive(Debug)]
-pub struct Hashed<T> {
-    /// What it is written to.
-    pub inner: T,
-    /// The hash of what has passed.
-    pub hash: Sha256,
-}
-
-impl<T> Hashed<T> {
-    /// Nothing has passed yet.
-    pub fn new(inner: T) -> Self {
-        Self { inner, hash: Sha256::new() }
-    }
-}
-
-impl<T: Write> Write for Hashed<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hash.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
 
 #[cfg(test)]
