@@ -38,7 +38,7 @@ fn a_proof_is_verified_with_the_trust_file_alone() {
         let ledger = Ledger::open(&desk.ledger()).unwrap();
         ledger.log().entry_bytes(index).unwrap()
     };
-    assert_eq!(read(&desk, "e.entry"), entry);
+    assert_eq!(read(&desk, "e.entry"), *entry);
     // The ledger is far away.
     fs::rename(desk.ledger(), desk.path("gone")).unwrap();
     let told = desk.run("hospital", VERIFY);

@@ -56,7 +56,9 @@ pub struct Log {
     runs: Vec<u64>,
     /// Full bundles and tiles that no commit has stored yet.
     fresh: BTreeMap<ObjectName, Arc<Vec<u8>>>,
-    cache: Arc<Cache>,
+    objects: Arc<Cache<ObjectName>>,
+    /// Those in bundles, found to be what the tree holds.
+    entries: Arc<Cache<EntryIndex>>,
     witnessed: Arc<Witnessed>,
     /// What went wrong while a rule looked back, which [`History`] cannot say.
     fault: Mutex<Option<LedgerError>>,
@@ -85,7 +87,8 @@ impl Log {
             tail: Vec::new(),
             runs: Vec::new(),
             fresh: BTreeMap::new(),
-            cache: Arc::default(),
+            objects: Arc::default(),
+            entries: Arc::default(),
             witnessed,
             fault: Mutex::new(None),
         };
@@ -141,7 +144,8 @@ impl Log {
             tail: self.tail.clone(),
             runs: self.runs.clone(),
             fresh: self.fresh.clone(),
-            cache: Arc::clone(&self.cache),
+            objects: Arc::clone(&self.objects),
+            entries: Arc::clone(&self.entries),
             witnessed: Arc::clone(&self.witnessed),
             fault: Mutex::new(None),
         }
@@ -185,9 +189,12 @@ impl Log {
     ///
     /// # Errors
     /// As [`Self::entry`], but for `ledger/entry`.
-    pub fn entry_bytes(&self, index: EntryIndex) -> Result<Vec<u8>, LedgerError> {
+    pub fn entry_bytes(&self, index: EntryIndex) -> Result<Arc<Vec<u8>>, LedgerError> {
         if let Some(entry) = self.tail_entry(index)? {
-            return Ok(entry.bytes.to_vec());
+            return Ok(Arc::clone(&entry.bytes));
+        }
+        if let Some(bytes) = self.entries.get(&index) {
+            return Ok(bytes);
         }
         let object = ObjectName::Bundle(index / WIDTH);
         let damaged = || LedgerError::Damaged { object };
@@ -198,7 +205,9 @@ impl Log {
         if leaf_hash(bytes) != self.leaf(index)? {
             return Err(damaged());
         }
-        Ok(bytes.to_vec())
+        let bytes = Arc::new(bytes.to_vec());
+        self.entries.put(index, &bytes);
+        Ok(bytes)
     }
 
     /// The leaf hash of the entry at an index.
@@ -378,12 +387,12 @@ impl Log {
         if let Some(bytes) = self.fresh.get(&name) {
             return Ok(Arc::clone(bytes));
         }
-        if let Some(bytes) = self.cache.get(&name) {
+        if let Some(bytes) = self.objects.get(&name) {
             return Ok(bytes);
         }
         let bytes = self.store.read(&name)?.ok_or(LedgerError::Missing { object: name })?;
         let bytes = Arc::new(bytes);
-        self.cache.put(name, &bytes);
+        self.objects.put(name, &bytes);
         Ok(bytes)
     }
 
@@ -601,7 +610,7 @@ mod tests {
             assert_eq!(log.root_at(size).unwrap(), mth(0, size), "size {size}");
         }
         for index in (0..66_100).step_by(977).chain([65_535, 65_536, 66_047, 66_048, 66_099]) {
-            assert_eq!(log.entry_bytes(index).unwrap(), entry(index));
+            assert_eq!(*log.entry_bytes(index).unwrap(), entry(index));
         }
         let roots: Vec<(u64, NodeHash)> = sizes.map(|size| (size, mth(0, size))).to_vec();
         for (size, root) in &roots {

@@ -16,7 +16,7 @@ impl ProofSource for Log {
     type Error = LedgerError;
 
     fn entry(&self, index: EntryIndex) -> Result<Vec<u8>, LedgerError> {
-        self.entry_bytes(index)
+        Ok(self.entry_bytes(index)?.to_vec())
     }
 
     fn shown(&self, indexes: &[EntryIndex], size: u64) -> Result<Vec<NodeHash>, LedgerError> {
