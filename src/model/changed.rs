@@ -12,78 +12,76 @@ use bincode::{Decode, Encode};
 
 use super::encoding::never_borrows;
 
-/// The keys that have changed since this was asked last; before it is asked first, none are
-/// remembered.
+/// What has changed since this was asked last; before it is asked first, nothing is remembered.
 ///
 /// It is no part of what the collection is: it equals any other, and its encoding is empty.
 #[derive(Clone, Debug)]
-pub(super) struct Changed<K>(Option<BTreeSet<K>>);
+pub(super) struct Changed<T>(Option<T>);
 
-impl<K: Ord> Changed<K> {
-    pub(super) fn note(&mut self, key: K) {
-        if let Some(keys) = &mut self.0 {
-            keys.insert(key);
-        }
+impl<T: Default> Changed<T> {
+    /// Lets something be noted, if it is to be remembered.
+    pub(super) fn note(&mut self, note: impl FnOnce(&mut T)) {
+        self.0.as_mut().map(note);
     }
 
-    /// The keys since this was asked last, in their order. From now on they are remembered.
-    pub(super) fn take(&mut self) -> BTreeSet<K> {
-        self.0.replace(BTreeSet::new()).unwrap_or_default()
+    /// What has changed since this was asked last. From now on it is remembered.
+    pub(super) fn take(&mut self) -> T {
+        self.0.replace(T::default()).unwrap_or_default()
     }
 }
 
-impl<K> Default for Changed<K> {
+impl<T> Default for Changed<T> {
     fn default() -> Self {
         Self(None)
     }
 }
 
-impl<K> PartialEq for Changed<K> {
+impl<T> PartialEq for Changed<T> {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl<K> Eq for Changed<K> {}
+impl<T> Eq for Changed<T> {}
 
-impl<K> Encode for Changed<K> {
+impl<T> Encode for Changed<T> {
     fn encode<E: Encoder>(&self, _: &mut E) -> Result<(), EncodeError> {
         Ok(())
     }
 }
 
-impl<C, K> Decode<C> for Changed<K> {
+impl<C, T> Decode<C> for Changed<T> {
     fn decode<D: Decoder<Context = C>>(_: &mut D) -> Result<Self, DecodeError> {
         Ok(Self::default())
     }
 }
 
-never_borrows! { [K] Changed<K>; }
+never_borrows! { [T] Changed<T>; }
 
 /// A map that remembers what has changed in it. Nothing is ever taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracked<K, V> {
     map: BTreeMap<K, V>,
-    changed: Changed<K>,
+    changed: Changed<BTreeSet<K>>,
 }
 
 impl<K: Ord + Clone, V: Clone> Tracked<K, V> {
     /// Puts a value in, or in place of the key's old one.
     pub(super) fn insert(&mut self, key: K, value: V) {
-        self.changed.note(key.clone());
+        self.changed.note(|keys| _ = keys.insert(key.clone()));
         self.map.insert(key, value);
     }
 
     /// The key's value, to be changed.
     pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let value = self.map.get_mut(key)?;
-        self.changed.note(key.clone());
+        self.changed.note(|keys| _ = keys.insert(key.clone()));
         Some(value)
     }
 
     /// The key's value, to be changed; this one if it has none.
     pub(super) fn get_or_insert(&mut self, key: K, value: V) -> &mut V {
-        self.changed.note(key.clone());
+        self.changed.note(|keys| _ = keys.insert(key.clone()));
         self.map.entry(key).or_insert(value)
     }
 

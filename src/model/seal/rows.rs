@@ -30,6 +30,13 @@ pub struct RowChanges {
     unsorted: HashMap<SubjectHash, Row>,
 }
 
+impl RowChanges {
+    /// Leaves of each subject the newest row only.
+    pub fn tidy(&mut self) {
+        self.tables.iter_mut().for_each(TableChanges::tidy);
+    }
+}
+
 impl Rows {
     /// The table of a sort.
     pub fn table(&self, sort: Sort) -> &Table {
@@ -87,7 +94,8 @@ impl Rows {
         EpochSealed { size, root, parties, gifts, lots, shipments, statements }
     }
 
-    /// What has changed since this was asked last; the first time, little.
+    /// What has changed since this was asked last; the first time, little. It is as it came, and
+    /// takes less room when it is [tidied](RowChanges::tidy).
     pub fn take_changes(&mut self) -> RowChanges {
         let tables = self.tables.each_mut().map(Table::take_changes);
         RowChanges { root: self.root, tables, unsorted: self.unsorted.clone() }

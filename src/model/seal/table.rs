@@ -71,18 +71,31 @@ pub struct Table {
     /// The newest seal's.
     sealed: Option<TableRoot>,
     before: Before,
-    /// The subjects that were touched since [`Self::take_changes`], and whether there was a seal.
-    touched: Changed<SubjectHash>,
-    resealed: Changed<()>,
+    changes: Changed<TableChanges>,
 }
 
-/// What has changed in a table.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+/// What has changed in a table: the rows that were put in, in their order, or [tidied](Self::tidy).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct TableChanges {
-    /// Whether it was sealed since; then the rows that changed, as of the newest seal.
+    /// Those before the newest seal, if there was one.
     sealed: Option<Vec<Item>>,
-    /// The rows that changed since, or after the seal.
+    /// Those since, or after the seal.
     now: Vec<Item>,
+}
+
+impl TableChanges {
+    fn seal(&mut self) {
+        self.sealed.get_or_insert_default().append(&mut self.now);
+    }
+
+    /// Leaves of each subject the newest row only, in the order of subjects.
+    pub(super) fn tidy(&mut self) {
+        for items in self.sealed.iter_mut().chain([&mut self.now]) {
+            items.reverse();
+            items.sort_by_key(|item| item.subject);
+            items.dedup_by_key(|item| item.subject);
+        }
+    }
 }
 
 #[derive(Clone, Debug, Encode, Decode)]
@@ -112,8 +125,7 @@ impl Default for Table {
             stale: Vec::new(),
             sealed: None,
             before: Before::default(),
-            touched: Changed::default(),
-            resealed: Changed::default(),
+            changes: Changed::default(),
         }
     }
 }
@@ -148,9 +160,10 @@ impl Table {
 
     /// Puts a row in, or in the place of the subject's old one.
     pub fn insert(&mut self, subject: SubjectHash, row: Row) {
-        self.touched.note(subject);
+        let item = Item::new(subject, row);
+        self.changes.note(|changes| changes.now.push(item));
         let node = node_of(bits(&subject), self.buckets.len());
-        let old = self.put(node, Item::new(subject, row));
+        let old = self.put(node, item);
         self.mark_stale(node);
         if old.is_none() {
             self.rows += 1;
@@ -193,23 +206,12 @@ impl Table {
         let root = self.root();
         self.before = Before::default();
         self.sealed = Some(root);
-        self.resealed.note(());
+        self.changes.note(TableChanges::seal);
     }
 
     /// What has changed since this was asked last; the first time, nothing.
     pub(super) fn take_changes(&mut self) -> TableChanges {
-        let touched = self.touched.take();
-        let sealed = !self.resealed.take().is_empty();
-        let as_sealed =
-            touched.iter().filter_map(|subject| Some((subject, self.sealed_row(subject)?)));
-        let as_sealed =
-            sealed.then(|| as_sealed.map(|(subject, row)| Item::new(*subject, row)).collect());
-        let now = touched.iter().filter_map(|subject| Some((subject, self.get(subject)?)));
-        let now = now.filter(|(subject, row)| !sealed || self.sealed_row(subject) != Some(*row));
-        TableChanges {
-            sealed: as_sealed,
-            now: now.map(|(subject, row)| Item::new(*subject, row)).collect(),
-        }
+        self.changes.take()
     }
 
     /// Makes the changes that another table of the same beginning has seen.
@@ -446,8 +448,7 @@ impl<C> Decode<C> for Table {
             stale: Decode::decode(decoder)?,
             sealed: Decode::decode(decoder)?,
             before: Decode::decode(decoder)?,
-            touched: Changed::default(),
-            resealed: Changed::default(),
+            changes: Changed::default(),
         };
         match table.inner.len() + 1 == table.buckets.len() {
             true => Ok(table),

@@ -42,8 +42,8 @@ pub struct Changes {
     pub last_leaf: LeafHash,
 }
 
-/// What has changed, as it is: gifts and shipments are still to be put on their shelves, which any
-/// thread may do while the state goes on.
+/// What has changed, as it is: gifts and shipments are still to be put on their shelves, and rows to
+/// be tidied, which any thread may do while the state goes on.
 pub struct Unshelved {
     gifts: ChangedValues<Gift>,
     shipments: ChangedValues<Shipment>,
@@ -144,10 +144,11 @@ impl Unshelved {
     ///
     /// # Errors
     /// If they cannot be put there.
-    pub fn shelve(self) -> Result<(Changes, Shelved), ShelfError> {
+    pub fn shelve(mut self) -> Result<(Changes, Shelved), ShelfError> {
         let (gift_places, gifts) = self.gifts.shelve()?;
         let (shipment_places, shipments) = self.shipments.shelve()?;
         let (gift_places, shipment_places) = (numbered(gift_places), numbered(shipment_places));
+        self.others.rows.tidy();
         let changes = Changes { gifts: gift_places, shipments: shipment_places, ..self.others };
         Ok((changes, Shelved { gifts, shipments }))
     }

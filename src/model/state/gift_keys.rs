@@ -54,8 +54,8 @@ fn bits(key: &KeyBytes) -> u64 {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct GiftKeys {
     keys: Buckets<GiftKey>,
-    /// Each with the entry with which it began, so that they are in the order in which they came.
-    changed: Changed<(EntryIndex, KeyBytes)>,
+    /// As they were after each change.
+    changed: Changed<Vec<GiftKey>>,
 }
 
 impl GiftKeys {
@@ -66,23 +66,23 @@ impl GiftKeys {
     /// Adds a key that is nobody's yet.
     pub(super) fn insert(&mut self, key: KeyBytes, gift: GiftId, since: EntryIndex) {
         let (begun, ended) = (ShortIndex::new(since), ShortIndex::new(0));
-        self.keys.push(GiftKey { key, gift: *gift.as_bytes(), since: begun, ended });
-        self.changed.note((since, key));
+        let new = GiftKey { key, gift: *gift.as_bytes(), since: begun, ended };
+        self.keys.push(new);
+        self.changed.note(|keys| keys.push(new));
     }
 
     /// Ends a key, unless it is no gift's or has ended already.
     pub(super) fn end(&mut self, key: &KeyBytes, at: EntryIndex) {
         if let Some(known) = self.get_mut(key).filter(|known| known.ended().is_none()) {
             known.ended = ShortIndex::new(at);
-            let since = known.since();
-            self.changed.note((since, *key));
+            let ended = *known;
+            self.changed.note(|keys| keys.push(ended));
         }
     }
 
     /// The keys that have changed since this was asked last; the first time, none.
     pub(super) fn take_changes(&mut self) -> Vec<GiftKey> {
-        let changed = self.changed.take().into_iter();
-        changed.filter_map(|(_, key)| self.get(&key)).copied().collect()
+        self.changed.take()
     }
 
     /// Makes the changes that others of the same beginning have seen.

@@ -4,8 +4,9 @@
 //! [`Shelf`], and a directory says where. What is hot is bounded in bytes, and which goes is
 //! decided by nothing but when it was used last: a log cannot choose to keep its gifts in memory.
 //!
+//! - What is hot says itself whether it lies on the shelf as it is now, and where; what the
+//!   directory says of it may be of an older one.
 //! - What is not hot lies at its place in the directory.
-//! - A place in the directory holds the value as it is now.
 //! - To look at a value changes nothing; only to change it, or to ask for it by [`Kept::warm`],
 //!   makes it hot.
 //!
@@ -56,15 +57,15 @@ pub trait Keep: Encode + Decode<()> + Clone + PartialEq + fmt::Debug {
 struct Hot<V> {
     value: Arc<V>,
     weight: usize,
-    /// Whether it has a place in the directory, and so lies on the shelf as it is now.
-    lies: bool,
+    /// Where it lies on the shelf as it is now.
+    place: Option<Place>,
 }
 
 /// Any number of values, of which a bounded part is in memory.
 ///
 /// A copy shares the shelf with the original, and its faults.
 pub struct Kept<V: Keep> {
-    /// Where each value lies; `None` for what is hot and on the shelf not as it is now.
+    /// Where each value lies that is not hot; `None` for what never went there.
     directory: BTreeMap<Label, Option<Place>>,
     hot: LruCache<Label, Hot<V>>,
     hot_weight: usize,
@@ -140,13 +141,16 @@ impl<V: Keep> Kept<V> {
     pub fn labelled(&self, label: &Label) -> Option<Arc<V>> {
         match self.hot.peek(label) {
             Some(hot) => Some(Arc::clone(&hot.value)),
-            None => self.value(label, self.directory.get(label)?),
+            None => self.cold(label, self.directory.get(label)?).map(|(value, _)| value),
         }
     }
 
     /// All values, in the order of their labels.
     pub fn iter(&self) -> impl Iterator<Item = Arc<V>> {
-        self.directory.iter().filter_map(|(label, place)| self.value(label, place))
+        self.directory.iter().filter_map(|(label, place)| match self.hot.peek(label) {
+            Some(hot) => Some(Arc::clone(&hot.value)),
+            None => self.cold(label, place).map(|(value, _)| value),
+        })
     }
 
     /// As [`Self::get`], for a value that is about to be used more than once.
@@ -155,8 +159,11 @@ impl<V: Keep> Kept<V> {
         if let Some(hot) = self.hot.get(&label) {
             return Some(Arc::clone(&hot.value)).filter(|value| value.key() == key);
         }
-        let value = self.get(key)?;
-        self.heat(label, Arc::clone(&value), true);
+        let (value, place) = self.cold(&label, self.directory.get(&label)?)?;
+        if value.key() != key {
+            return None;
+        }
+        self.heat(label, Arc::clone(&value), Some(place));
         Some(value)
     }
 
@@ -164,7 +171,10 @@ impl<V: Keep> Kept<V> {
     pub fn put(&mut self, value: impl Into<Arc<V>>) {
         let value = value.into();
         let label = V::label(value.key());
-        let lay = self.hot.peek(&label).is_none_or(|hot| hot.lies);
+        let lay = match self.hot.peek(&label) {
+            Some(hot) => hot.place,
+            None => self.directory.insert(label, None).flatten(),
+        };
         self.settle(label, value, lay);
     }
 
@@ -175,9 +185,12 @@ impl<V: Keep> Kept<V> {
         let (mut value, lay) = match self.hot.pop(&label) {
             Some(hot) => {
                 self.hot_weight -= hot.weight;
-                (hot.value, hot.lies)
+                (hot.value, hot.place)
             }
-            None => (self.labelled(&label)?, true),
+            None => {
+                let (value, place) = self.cold(&label, self.directory.get(&label)?)?;
+                (value, Some(place))
+            }
         };
         if value.key() != key {
             self.heat(label, value, lay);
@@ -188,15 +201,15 @@ impl<V: Keep> Kept<V> {
         Some(result)
     }
 
-    /// Takes in what is new under a label; `lay` if the directory may have a place for the old.
-    fn settle(&mut self, label: Label, value: Arc<V>, lay: bool) {
-        if lay && let Some(Some(place)) = self.directory.insert(label, None) {
+    /// Takes in what is new under a label of the directory; `lay` is where the old one did.
+    fn settle(&mut self, label: Label, value: Arc<V>, lay: Option<Place>) {
+        if let Some(place) = lay {
             self.clear(place);
         }
         if let Some(changed) = &mut self.changed {
             changed.insert(label);
         }
-        self.heat(label, value, false);
+        self.heat(label, value, None);
     }
 
     /// What has changed since this was asked last; at first, everything.
@@ -205,9 +218,10 @@ impl<V: Keep> Kept<V> {
             Some(changed) => changed.into_iter().collect(),
             None => self.directory.keys().copied().collect(),
         };
-        let value = |label: Label| match self.directory.get(&label).copied().flatten() {
-            Some(place) => (label, ChangedValue::Lies(place)),
-            None => (label, ChangedValue::Hot(Arc::clone(&self.hot_value(&label).value))),
+        let value = |label: Label| match self.hot.peek(&label) {
+            Some(Hot { value, place: None, .. }) => (label, ChangedValue::Hot(Arc::clone(value))),
+            Some(Hot { place: Some(place), .. }) => (label, ChangedValue::Lies(*place)),
+            None => (label, ChangedValue::Lies(shelved(&self.directory[&label]))),
         };
         let values = labels.into_iter().map(value).collect();
         ChangedValues { values, shelf: Arc::clone(&self.shelf) }
@@ -227,9 +241,8 @@ impl<V: Keep> Kept<V> {
     pub fn note_shelved(&mut self, shelved: ShelvedValues<V>) {
         for (label, value, place) in shelved.0 {
             match self.hot.peek_mut(&label) {
-                Some(hot) if !hot.lies && Arc::ptr_eq(&hot.value, &value) => {
-                    hot.lies = true;
-                    self.directory.insert(label, Some(place));
+                Some(hot) if hot.place.is_none() && Arc::ptr_eq(&hot.value, &value) => {
+                    hot.place = Some(place);
                 }
                 // It has changed since, or gone to the shelf once more.
                 _ => self.clear(place),
@@ -239,7 +252,10 @@ impl<V: Keep> Kept<V> {
 
     /// Where everything lies, in the order of labels; `None` for what is not on the shelf as it is.
     pub fn places(&self) -> impl Iterator<Item = (Label, Option<Place>)> {
-        self.directory.iter().map(|(label, place)| (*label, *place))
+        self.directory.iter().map(|(label, place)| match self.hot.peek(label) {
+            Some(hot) => (*label, hot.place),
+            None => (*label, *place),
+        })
     }
 
     /// Takes in where values lie that another has put on the same shelf.
@@ -256,9 +272,9 @@ impl<V: Keep> Kept<V> {
     pub fn records(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
         let mut recorder = Recorder::default();
         self.directory.iter().map(move |(label, place)| {
-            let bytes = match place {
-                Some(place) => self.shelf().get(*place)?,
-                None => recorder.record(&*self.hot_value(label).value).to_vec(),
+            let bytes = match self.hot.peek(label) {
+                Some(hot) => recorder.record(&*hot.value).to_vec(),
+                None => self.shelf().get(shelved(place))?,
             };
             Ok((*label, bytes))
         })
@@ -286,58 +302,47 @@ impl<V: Keep> Kept<V> {
         move || fault.get().copied()
     }
 
-    fn value(&self, label: &Label, place: &Option<Place>) -> Option<Arc<V>> {
-        let Some(place) = place else { return Some(Arc::clone(&self.hot_value(label).value)) };
-        if let Some(hot) = self.hot.peek(label) {
-            return Some(Arc::clone(&hot.value));
-        }
-        let read = self.shelf().get(*place).and_then(|bytes| {
+    /// A value that is not hot, with its place in the directory.
+    fn cold(&self, label: &Label, place: &Option<Place>) -> Option<(Arc<V>, Place)> {
+        let place = shelved(place);
+        let read = self.shelf().get(place).and_then(|bytes| {
             let value = of_record::<V>(&bytes).filter(|value| V::label(value.key()) == *label);
             value.ok_or(ShelfError::Damaged)
         });
-        read.map(Arc::new).map_err(|error| self.note(error)).ok()
-    }
-
-    fn hot_value(&self, label: &Label) -> &Hot<V> {
-        self.hot.peek(label).expect("what has no place on the shelf is hot")
+        read.map(|value| (Arc::new(value), place)).map_err(|error| self.note(error)).ok()
     }
 
     /// Makes a value the one that was used last, and lets others go for it.
-    fn heat(&mut self, label: Label, value: Arc<V>, lies: bool) {
+    fn heat(&mut self, label: Label, value: Arc<V>, place: Option<Place>) {
         let weight = value.weight();
         self.hot_weight += weight;
-        if let Some(before) = self.hot.put(label, Hot { value, weight, lies }) {
+        if let Some(before) = self.hot.put(label, Hot { value, weight, place }) {
             self.hot_weight -= before.weight;
         }
         while self.hot_weight > self.hot_max && self.hot.len() > 1 {
-            let (oldest, _) = self.hot.peek_lru().expect("more than one is there");
-            let oldest = *oldest;
-            if let Err(error) = self.shelved(oldest) {
+            if let Err(error) = self.cool() {
                 // It stays, so that nothing is lost: until the caller asks for the fault, more is
                 // in memory than should be.
                 self.note(error);
                 return;
             }
-            let gone = self.hot.pop_lru().expect("more than one is there").1;
-            self.hot_weight -= gone.weight;
         }
     }
 
-    /// Where a value lies, after putting it there if need be.
-    fn shelved(&mut self, label: Label) -> Result<Place, ShelfError> {
-        let known = *self.directory.get(&label).expect("a label of this directory");
-        if let Some(place) = known {
-            return Ok(place);
-        }
-        let value = Arc::clone(&self.hot_value(&label).value);
-        let shelf = Arc::clone(&self.shelf);
-        let record = self.recorder.record(&*value);
-        let place = shelf.write().unwrap_or_else(PoisonError::into_inner).put(record)?;
-        self.directory.insert(label, Some(place));
-        if let Some(hot) = self.hot.peek_mut(&label) {
-            hot.lies = true;
-        }
-        Ok(place)
+    /// Lets the value go that was not used for longest.
+    fn cool(&mut self) -> Result<(), ShelfError> {
+        let Some((label, oldest)) = self.hot.peek_lru() else { return Ok(()) };
+        let place = match oldest.place {
+            Some(place) => place,
+            None => {
+                let record = self.recorder.record(&*oldest.value);
+                self.shelf.write().unwrap_or_else(PoisonError::into_inner).put(record)?
+            }
+        };
+        self.hot_weight -= oldest.weight;
+        self.directory.insert(*label, Some(place));
+        self.hot.pop_lru();
+        Ok(())
     }
 
     /// A copy may still find there what it holds: then the place stays taken.
@@ -358,6 +363,11 @@ impl<V: Keep> Kept<V> {
     fn shelf_mut(&self) -> RwLockWriteGuard<'_, dyn Shelf + 'static> {
         self.shelf.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The place of what is not hot.
+fn shelved(place: &Option<Place>) -> Place {
+    place.expect("what is not hot has gone to the shelf")
 }
 
 /// What has changed, to be put on the shelf, by whoever has the time.

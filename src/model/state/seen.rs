@@ -65,7 +65,7 @@ fn kept(event: &EventHash) -> [u8; 5] {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 pub(super) struct Seen {
     slots: Buckets<Slot>,
-    new: Changed<Slot>,
+    new: Changed<Vec<Slot>>,
 }
 
 impl Seen {
@@ -84,13 +84,13 @@ impl Seen {
     /// Adds an event that is at a higher index than all before.
     pub(super) fn insert(&mut self, event: &EventHash, index: EntryIndex) {
         let slot = Slot::new(event, index);
-        self.new.note(slot);
+        self.new.note(|new| new.push(slot));
         self.slots.push(slot);
     }
 
     /// The events that have come since this was asked last, by index; the first time, none.
     pub(super) fn take_changes(&mut self) -> Vec<Slot> {
-        self.new.take().into_iter().collect()
+        self.new.take()
     }
 
     /// Adds the events that another table of the same beginning has seen.
