@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use giftproof::ledger::Ledger;
-use giftproof::model::date::UnixMs;
+use giftproof::model::date::{Date, UnixMs};
 use giftproof::model::encoding::List;
 use giftproof::model::event::*;
 use giftproof::model::seal::Sort;
@@ -71,6 +71,12 @@ fn grown(sessions: u64) -> Grown {
             clock.set(UnixMs(clock.now().0 + 20_000));
             writer.seal().unwrap();
             writer.submit(author.enrolment(&format!("charity-{session}"))).unwrap();
+        }
+        if session == 3 {
+            let (handle, key) = (handle("red-cross"), key("red-cross"));
+            let since = Date::from_days(20_000).unwrap();
+            let stolen = KeyCompromised { handle, key, since };
+            writer.submit(author.event(stolen, &[(Capacity::Oneself, "red-cross")])).unwrap();
         }
         writer.close().unwrap();
         saved.push(files(folder.path()));

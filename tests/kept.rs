@@ -126,7 +126,8 @@ fn many(count: u32, bound: usize) -> (Kept<Gift>, Vec<Gift>) {
     let mut all: Vec<Gift> = Vec::new();
     for number in 0..count {
         let id = EventHash::from_bytes(*document_hash(&number.to_be_bytes()).as_bytes());
-        let gift = Gift { id, surplus: number.into(), ..Gift::clone(&gift) };
+        let mut gift = Gift::clone(&gift);
+        (gift.id, gift.surplus) = (id, number.into());
         kept.put(gift.clone());
         all.push(gift);
         assert!(kept.hot_len() <= bound);

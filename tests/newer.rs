@@ -36,14 +36,14 @@ fn every_format_with_a_version_says_that_a_higher_one_is_newer() {
         (b"giftproof audit statement v1\nx\n", "audit-statement", |b| {
             AuditStatement::parse(std::str::from_utf8(b).unwrap()).unwrap_err().code()
         }),
-        (b"\xffgiftproof audit state v2\0x", "audit-state", |b| {
+        (b"\xffgiftproof audit state v3\0x", "audit-state", |b| {
             AuditState::open(b, &Digest32::from_bytes([0; 32])).unwrap_err().code()
         }),
     ];
     for (first, family, parse) in parsers {
         let newer = format!("{family}/newer-version");
         assert_ne!(parse(first), newer, "{family}");
-        let current = if family == "audit-state" { 2 } else { 1 };
+        let current = if family == "audit-state" { 3 } else { 1 };
         let next = (current + 1).to_string();
         for number in [&next, "10", "18446744073709551615"] {
             assert_eq!(parse(&version(first, number)), newer, "{family} {number}");
@@ -81,7 +81,7 @@ fn every_command_tells_newer_files_from_damaged_ones() {
         ("charity", "my.event"),
     ] {
         let path = desk.path(machine).join(file);
-        let newer = version(&fs::read(&path).unwrap(), "3");
+        let newer = version(&fs::read(&path).unwrap(), "4");
         fs::write(path.with_file_name(format!("newer-{file}")), newer).unwrap();
     }
     let put = |name: &str, bytes: &[u8]| fs::write(desk.path("office").join(name), bytes).unwrap();

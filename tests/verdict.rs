@@ -3,6 +3,7 @@
 use giftproof::model::encoding::List;
 use giftproof::model::event::*;
 use giftproof::model::hash::EventHash;
+use giftproof::model::state::History;
 use giftproof::model::verdict::{
     AsOf, Flag, Headline, LateClock, Missing, Proof, Summary, Verdict,
 };
@@ -314,6 +315,18 @@ fn changed_recipients_corrections_disputes_and_keys_are_flagged() {
         assert!(words.contains(&word), "{word} is not among {words:?}");
     }
     assert_eq!(verdict(&world, gift).recipients.len(), 2);
+    let with_it =
+        world.state.gifts.get(&gift).unwrap().entries.clone().into_iter().filter(|index| {
+            let head = world.log.event(*index).unwrap().event.head;
+            head.signers.iter().any(|signer| signer.key == key("red-cross"))
+        });
+    let with_it: Vec<_> = with_it.map(|index| (index, key("red-cross"))).collect();
+    let flagged = verdict(&world, gift).flags.into_iter().filter_map(|flag| match flag {
+        Flag::KeyCompromised { index, key, .. } => Some((index, key)),
+        _ => None,
+    });
+    assert_eq!(flagged.collect::<Vec<_>>(), with_it);
+    assert_eq!(with_it.len(), 2, "the donation and its change");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn tell<T: Serialize>(
 fn wanted(args: &Args, gift: &Gift, verdict: &Verdict) -> bool {
     let party = |party: &Handle| gift.journey.contains(party);
     let item = |text: &String| gift.donation.lines.iter().any(|l| l.item.as_str().contains(text));
-    let lot = |text: &String| gift.lots.iter().any(|(_, lot)| lot.as_str() == text);
+    let lot = |text: &String| gift.lots().any(|(_, lot)| lot.as_str() == text);
     let overdue = verdict.flags.iter().any(|flag| matches!(flag, Flag::Overdue { .. }));
     args.party.as_ref().is_none_or(party)
         && args.headline.as_ref().is_none_or(|word| verdict.headline.word() == word)

@@ -336,7 +336,7 @@ fn show(args: &ShowArgs, ctx: &Context) -> Result<(), Failure> {
         }
         rows.push(line("party.key", text));
         keys.push(json!({
-            "key": key, "since": record.since, "ended": record.ended,
+            "key": key, "since": record.origin.index, "ended": record.ended,
             "recovered": record.recovered, "compromised_since": record.compromised_since,
         }));
     }

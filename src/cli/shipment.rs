@@ -190,7 +190,7 @@ impl ShipmentFile {
         let taker = state.parties.get(&shipment.taker);
         let keys = taker.iter().flat_map(|taker| &taker.keys).filter_map(|key| {
             let record = state.parties.key(key)?;
-            Some([Some(record.since), record.ended])
+            Some([Some(record.origin.index), record.ended])
         });
         indexes.extend(keys.flatten().flatten());
         let entries = indexes.into_iter().map(|index| ledger.entry(index));

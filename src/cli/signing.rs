@@ -218,7 +218,7 @@ impl<'a> Scene<'a> {
         let owned = self.ring.public().find_map(|key| {
             let record = self.state.parties.key(&key)?;
             match &record.owner {
-                Owner::Party(handle) => Some((key, handle, record.since)),
+                Owner::Party(handle) => Some((key, handle, record.origin.index)),
                 _ => None,
             }
         });

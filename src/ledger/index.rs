@@ -2,7 +2,7 @@
 //! deleted at any time.
 //!
 //! ```text
-//! index/state      = "giftproof-index/v4\n" || extent || state || places || hash     the base
+//! index/state      = "giftproof-index/v5\n" || extent || state || places || hash     the base
 //! index/changes    = part*                                                 what came after
 //! part             = length of changes u64 || extent || changes || hash
 //! index/values-<n>   gifts and shipments, see `values`; an extent says how much of which
@@ -43,7 +43,7 @@ use super::values::{Extent, Values};
 /// that a gift is not written once more for each of its events.
 const EVERY: u64 = 65_536;
 
-const MAGIC: &[u8] = b"giftproof-index/v4\n";
+const MAGIC: &[u8] = b"giftproof-index/v5\n";
 const HASH_LEN: u64 = 32;
 
 /// The parts may have half as many bytes as the base, and at least so many.

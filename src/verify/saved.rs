@@ -2,7 +2,7 @@
 //! section 18.1).
 //!
 //! ```text
-//! ff "giftproof audit state v2" 00 || values || body || rest || place of the body u64 || hash
+//! ff "giftproof audit state v3" 00 || values || body || rest || place of the body u64 || hash
 //! ```
 //!
 //! The body is in the encoding of [`crate::model::derived`]: the signed checkpoint, the right edge
@@ -38,7 +38,7 @@ use crate::model::version::newer;
 use crate::model::violation::{Code, Violation};
 
 /// With what every state begins.
-const CONTEXT: &[u8] = b"\xffgiftproof audit state v2\0";
+const CONTEXT: &[u8] = b"\xffgiftproof audit state v3\0";
 
 /// The place of the body, at the end of what is hashed.
 const PLACE_LEN: u64 = 8;

@@ -285,8 +285,9 @@ fn corrected_words_stand_on_the_weaker_signature() {
     let draft = correcting(&world, got, Some(all.into()), &[]);
     world.accept(draft.signer(Capacity::Taker, Some(&handle("hospital-a")), key("found")));
     assert_eq!(reached(&world, gift), [("recovered", 10)]);
-    let signed = &world.state.gifts.get(&gift).unwrap().signed;
-    assert!(signed.iter().any(|signed| signed.key == key("found")), "a correction is signed, too");
+    let found = world.state.parties.key(&key("found")).unwrap().origin;
+    let gift = world.state.gifts.get(&gift).unwrap();
+    assert!(gift.signatures().any(|(_, _, key)| key == found), "a correction is signed, too");
 }
 
 #[test]

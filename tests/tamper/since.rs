@@ -364,7 +364,7 @@ fn a_state_is_believed_by_its_hash_alone() {
         AuditState::open(bytes, hash).map(|_| "whole").map_err(|error| error.code())
     };
     assert_eq!(code(&bytes, &hash), Ok("whole"));
-    assert_eq!(bytes[..26], *b"\xffgiftproof audit state v2\0");
+    assert_eq!(bytes[..26], *b"\xffgiftproof audit state v3\0");
     assert_eq!(hash, state_hash(&bytes[..bytes.len() - 32]));
     assert_eq!(code(&bytes, &Digest32::from_bytes([0; 32])), Err("audit-state/pinned"));
     for end in (0..bytes.len()).step_by(7) {

@@ -75,10 +75,10 @@ pub fn subjects(about: &About, gift: Option<&Gift>, parts: &Parts) -> BTreeSet<S
             _ => None,
         });
     }
-    let held = gift.into_iter().flat_map(|gift| gift.lots.iter().chain(&gift.actual));
+    let held = gift.into_iter().flat_map(|gift| gift.lots().chain(gift.actual.iter().cloned()));
     for (item, lot) in held {
         let every = Subject::Lot { item: item.clone(), lot: Text::default() };
-        subjects.extend([every, Subject::Lot { item: item.clone(), lot: lot.clone() }]);
+        subjects.extend([every, Subject::Lot { item, lot }]);
     }
     let mut parties = BTreeSet::new();
     for part in parts.values().filter(|part| speaks(part, &own)) {

@@ -328,7 +328,7 @@ impl State {
                 (None, Statement::Donation(donation)) => {
                     again = Some(Gift::begin(&fact, donation, &books)?);
                 }
-                (Some(again), Statement::Correction(_)) => again.corrected_by(&fact, books.rules),
+                (Some(again), Statement::Correction(_)) => again.corrected_by(&fact, &books),
                 (Some(again), statement) if statement_touches(statement, again.id) => {
                     again.post(&fact, &books).map_err(|violation| {
                         let found = violation.found;
@@ -344,7 +344,7 @@ impl State {
         again.replaced = told.replaced.clone();
         again.corrected = told.corrected.clone();
         // Recalls of what it held before the correction still concern it.
-        again.lots.extend(told.lots.iter().cloned());
+        again.former_lots.extend(told.lots());
         again.lowered = told.lowered.clone();
         again.failed = told.failed.clone();
         Ok(again)

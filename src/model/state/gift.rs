@@ -12,12 +12,12 @@ use super::Recorded;
 use super::account::{Account, Accounts, Book, Lot, Reached, Whereabouts};
 use super::evidence::Evidence;
 use super::kept::{Keep, Kept, Label};
-use super::parties::{Parties, Standing};
+use super::parties::{KeyOrigin, Parties, Standing};
 use super::shipment::Shipment;
 use crate::model::date::{Date, UnixMs};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
-use crate::model::ident::{EntryIndex, GiftId, Handle, KeyBytes, ShipmentId};
+use crate::model::ident::{EntryIndex, GiftId, Handle, ShipmentId};
 use crate::model::sorted::{SortedMap, SortedSet};
 use crate::model::text::Text;
 use crate::model::violation::{Code, Violation};
@@ -98,15 +98,13 @@ pub struct Late {
     pub days: u32,
 }
 
-/// What a signer signed with, to find signatures by keys that turn out to be compromised.
+/// A signature, to be found if its key turns out to be compromised.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct Signed {
-    /// The entry.
-    pub index: EntryIndex,
-    /// The day.
-    pub on: Date,
-    /// The key.
-    pub key: KeyBytes,
+struct Signed {
+    /// The place of its entry in [`Gift::entries`].
+    place: u32,
+    on: Date,
+    key: KeyOrigin,
 }
 
 /// A gift, as its events have made it.
@@ -160,12 +158,12 @@ pub struct Gift {
     pub late: Vec<Late>,
     /// Receipts for what nobody sent to their signer.
     pub unsupported: Vec<EntryIndex>,
-    /// Items and lots that it holds, or said it held before a correction.
-    pub lots: SortedSet<(Text<200>, Text<60>)>,
+    /// Items and lots that it said it held before a correction.
+    pub(super) former_lots: SortedSet<(Text<200>, Text<60>)>,
     /// Items and lots that arrived in fact.
     pub actual: Vec<(Text<200>, Text<60>)>,
-    /// What was signed with which key.
-    pub signed: Vec<Signed>,
+    /// What was signed by keys that are no gift's: the others are never compromised.
+    signed: Vec<Signed>,
     /// The first entry about it that the rules refuse.
     pub failed: Option<(EntryIndex, String)>,
 }
@@ -199,7 +197,7 @@ impl Keep for Gift {
             + self.evidence.len() * (size_of::<Evidence>() + texts)
             + self.disputes.len() * (size_of::<DisputeState>() + texts)
             + self.journey.len() * size_of::<Handle>()
-            + (self.lots.len() + self.actual.len()) * (2 * size_of::<Text<200>>() + texts)
+            + (self.former_lots.len() + self.actual.len()) * (2 * size_of::<Text<200>>() + texts)
             + self.shipments.len() * size_of::<ShipmentId>()
             + replaced
     }
@@ -239,12 +237,12 @@ impl Gift {
             replaced: SortedMap::default(),
             late: Vec::new(),
             unsupported: Vec::new(),
-            lots: lots(donation).collect(),
+            former_lots: SortedSet::default(),
             actual: Vec::new(),
             signed: Vec::new(),
             failed: None,
         };
-        gift.note_signers(fact, books.rules);
+        gift.note_signers(fact, books);
         gift.run_clock(fact, books.rules, ClockKind::Disclosure);
         let place = match (&donation.taker, taker) {
             (Some(taker), Some(_)) => at_rest(taker, Condition::Good),
@@ -275,7 +273,7 @@ impl Gift {
     /// caller throws it away.
     pub(super) fn post(&mut self, fact: &Fact, books: &Books) -> Result<(), Violation> {
         self.entries.push(fact.index);
-        self.note_signers(fact, books.rules);
+        self.note_signers(fact, books);
         match fact.statement {
             Statement::Withdrawal(s) => self.withdraw(s),
             Statement::GiftTakenOver(s) => self.taken_over(s),
@@ -323,16 +321,24 @@ impl Gift {
     }
 
     /// Takes note of a correction; what it changed is folded in already.
-    pub(super) fn corrected_by(&mut self, fact: &Fact, rules: &Rules) {
+    pub(super) fn corrected_by(&mut self, fact: &Fact, books: &Books) {
         self.entries.push(fact.index);
-        self.note_signers(fact, rules);
+        self.note_signers(fact, books);
     }
 
-    fn note_signers(&mut self, fact: &Fact, rules: &Rules) {
-        let recorded = fact.recorded_at.date(rules.offset_minutes);
+    /// Takes note of who signed the newest entry.
+    fn note_signers(&mut self, fact: &Fact, books: &Books) {
+        let recorded = fact.recorded_at.date(books.rules.offset_minutes);
         let on = fact.head.occurred_on.unwrap_or(recorded);
-        let signers = fact.head.signers.iter();
-        self.signed.extend(signers.map(|s| Signed { index: fact.index, on, key: s.key }));
+        let place = u32::try_from(self.entries.len() - 1).expect("a subject has 2^32 - 1 entries");
+        let keys = fact.head.signers.iter().filter_map(|signer| books.parties.key(&signer.key));
+        self.signed.extend(keys.map(|key| Signed { place, on, key: key.origin }));
+    }
+
+    /// What was signed with keys that are no gift's: the entry, the day, the key.
+    pub fn signatures(&self) -> impl Iterator<Item = (EntryIndex, Date, KeyOrigin)> {
+        let entry = |signed: &Signed| self.entries[signed.place as usize];
+        self.signed.iter().map(move |signed| (entry(signed), signed.on, signed.key))
     }
 
     fn run_clock(&mut self, fact: &Fact, rules: &Rules, kind: ClockKind) {
@@ -536,6 +542,11 @@ impl Gift {
         }
         dispute.closed = Some(fact.index);
         Ok(())
+    }
+
+    /// Items and lots that it holds, or said it held before a correction, also more than once.
+    pub fn lots(&self) -> impl Iterator<Item = (Text<200>, Text<60>)> {
+        lots(&self.donation).chain(self.former_lots.iter().cloned())
     }
 
     /// Donated quantity of a line, in its smallest unit.

@@ -33,13 +33,29 @@ pub enum Owner {
     Operator,
 }
 
+/// With which entry a key that is no gift's began, and as which of that entry's: what names it in a
+/// few bytes, in a part of the log as in the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct KeyOrigin {
+    /// The entry.
+    pub index: EntryIndex,
+    place: u8,
+}
+
+impl From<EntryIndex> for KeyOrigin {
+    /// The origin of an entry's only new key.
+    fn from(index: EntryIndex) -> Self {
+        Self { index, place: 0 }
+    }
+}
+
 /// The life of a key that is no gift's.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct KeyRecord {
     /// Whose it is.
     pub owner: Owner,
-    /// The entry with which it began.
-    pub since: EntryIndex,
+    /// With what it began; no other key has the same.
+    pub origin: KeyOrigin,
     /// The entry with which it ended.
     pub ended: Option<EntryIndex>,
     /// It replaced a lost key on the registrars' word.
@@ -111,6 +127,8 @@ pub struct Parties {
     parties: Tracked<Handle, Party>,
     keys: Tracked<KeyBytes, KeyRecord>,
     gift_keys: GiftKeys,
+    /// The keys that were in the wrong hands at some time: few.
+    compromised: BTreeMap<KeyOrigin, KeyBytes>,
     /// Names of registrars that are none any more: nobody else gets their handles.
     former: BTreeMap<Handle, Text<200>>,
 }
@@ -121,6 +139,7 @@ pub(super) struct PartyChanges {
     operator_keys: Vec<(EntryIndex, KeyBytes)>,
     registrars: Registrars,
     threshold: u8,
+    compromised: BTreeMap<KeyOrigin, KeyBytes>,
     former: BTreeMap<Handle, Text<200>>,
     parties: Vec<(Handle, Party)>,
     keys: Vec<(KeyBytes, KeyRecord)>,
@@ -138,13 +157,14 @@ impl Parties {
             parties: Tracked::default(),
             keys: Tracked::default(),
             gift_keys: GiftKeys::default(),
+            compromised: BTreeMap::new(),
             former: BTreeMap::new(),
         };
-        parties.add_key(genesis.operator.key, Owner::Operator, 0, false)?;
+        parties.add_key(genesis.operator.key, Owner::Operator, 0.into(), false)?;
         parties.operator_keys.push((0, genesis.operator.key));
-        for registrar in &genesis.registrars {
+        for (place, registrar) in (1..).zip(&genesis.registrars) {
             let owner = Owner::Registrar(registrar.handle.clone());
-            parties.add_key(registrar.key, owner, 0, false)?;
+            parties.add_key(registrar.key, owner, KeyOrigin { index: 0, place }, false)?;
         }
         Ok(parties)
     }
@@ -162,6 +182,12 @@ impl Parties {
     /// What is known of a key, if it is no gift's.
     pub fn key(&self, key: &KeyBytes) -> Option<&KeyRecord> {
         self.keys.get(key)
+    }
+
+    /// The key of this origin, and since when it was in the wrong hands, if it was.
+    pub fn compromised(&self, origin: KeyOrigin) -> Option<(KeyBytes, Date)> {
+        let key = *self.compromised.get(&origin)?;
+        Some((key, self.keys.get(&key)?.compromised_since?))
     }
 
     /// What is known of a gift's own key.
@@ -260,12 +286,12 @@ impl Parties {
         &mut self,
         key: KeyBytes,
         owner: Owner,
-        at: EntryIndex,
+        origin: KeyOrigin,
         recovered: bool,
     ) -> Result<(), Violation> {
         self.check_new_key(&key)?;
-        let record =
-            KeyRecord { owner, since: at, ended: None, recovered, compromised_since: None };
+        let (ended, compromised_since) = (None, None);
+        let record = KeyRecord { owner, origin, ended, recovered, compromised_since };
         self.keys.insert(key, record);
         Ok(())
     }
@@ -309,7 +335,7 @@ impl Parties {
         at: EntryIndex,
     ) -> Result<(), Violation> {
         let owner = Owner::Party(statement.handle.clone());
-        self.add_key(statement.key, owner, at, false)?;
+        self.add_key(statement.key, owner, at.into(), false)?;
         let vouched = vouchers.len() >= usize::from(self.threshold);
         let party = Party {
             handle: statement.handle.clone(),
@@ -331,7 +357,7 @@ impl Parties {
         statement: &KeyAdded,
         at: EntryIndex,
     ) -> Result<(), Violation> {
-        self.add_key(statement.key, Owner::Party(statement.handle.clone()), at, false)?;
+        self.add_key(statement.key, Owner::Party(statement.handle.clone()), at.into(), false)?;
         self.party_mut(&statement.handle).keys.push(statement.key);
         Ok(())
     }
@@ -344,7 +370,8 @@ impl Parties {
     ) -> Result<(), Violation> {
         // A key that stands on the registrars' word hands no more than that to its successor.
         let recovered = recovered || self.keys.get(&statement.old).is_some_and(|old| old.recovered);
-        self.add_key(statement.new, Owner::Party(statement.handle.clone()), at, recovered)?;
+        let owner = Owner::Party(statement.handle.clone());
+        self.add_key(statement.new, owner, at.into(), recovered)?;
         self.end_key(&statement.old, at);
         self.party_mut(&statement.handle).keys.push(statement.new);
         Ok(())
@@ -359,6 +386,7 @@ impl Parties {
             let since =
                 record.compromised_since.map_or(statement.since, |s| s.min(statement.since));
             record.compromised_since = Some(since);
+            self.compromised.insert(record.origin, statement.key);
         }
     }
 
@@ -384,10 +412,10 @@ impl Parties {
         at: EntryIndex,
     ) -> Result<(), Violation> {
         let old = self.registrars.clone();
-        for registrar in &statement.registrars {
+        for (place, registrar) in (0..).zip(&statement.registrars) {
             if !old.contains(registrar) {
                 let owner = Owner::Registrar(registrar.handle.clone());
-                self.add_key(registrar.key, owner, at, false)?;
+                self.add_key(registrar.key, owner, KeyOrigin { index: at, place }, false)?;
             }
         }
         for registrar in &old {
@@ -410,7 +438,7 @@ impl Parties {
         statement: &OperatorRotated,
         at: EntryIndex,
     ) -> Result<(), Violation> {
-        self.add_key(statement.key, Owner::Operator, at, false)?;
+        self.add_key(statement.key, Owner::Operator, at.into(), false)?;
         let old = self.operator_keys.last().expect("the first begins at entry 0").1;
         self.end_key(&old, at);
         self.operator_keys.push((at, statement.key));
@@ -423,6 +451,7 @@ impl Parties {
             operator_keys: self.operator_keys.clone(),
             registrars: self.registrars.clone(),
             threshold: self.threshold,
+            compromised: self.compromised.clone(),
             former: self.former.clone(),
             parties: self.parties.take_changes(),
             keys: self.keys.take_changes(),
@@ -435,6 +464,7 @@ impl Parties {
         self.operator_keys = changes.operator_keys;
         self.registrars = changes.registrars;
         self.threshold = changes.threshold;
+        self.compromised = changes.compromised;
         self.former = changes.former;
         self.parties.take_in(changes.parties);
         self.keys.take_in(changes.keys);

@@ -389,11 +389,10 @@ fn statements(state: &State, gift: &Gift, flags: &mut Vec<Flag>) {
         });
     }
     recalls(state, gift, flags);
-    for signed in &gift.signed {
-        let record = state.parties.key(&signed.key);
-        let since = record.and_then(|record| record.compromised_since);
-        if let Some(since) = since.filter(|since| *since <= signed.on) {
-            flags.push(Flag::KeyCompromised { index: signed.index, key: signed.key, since });
+    for (index, on, key) in gift.signatures() {
+        let compromised = state.parties.compromised(key);
+        if let Some((key, since)) = compromised.filter(|(_, since)| *since <= on) {
+            flags.push(Flag::KeyCompromised { index, key, since });
         }
     }
     flags.extend(gift.unsupported.iter().map(|index| Flag::UnsupportedReceipt { index: *index }));
@@ -402,7 +401,7 @@ fn statements(state: &State, gift: &Gift, flags: &mut Vec<Flag>) {
 /// Recalls of any item and lot that the gift says it holds, or said before a correction, or that
 /// arrived in fact.
 fn recalls(state: &State, gift: &Gift, flags: &mut Vec<Flag>) {
-    let mut held: Vec<(Text<200>, Text<60>)> = gift.lots.iter().cloned().collect();
+    let mut held: Vec<(Text<200>, Text<60>)> = gift.lots().collect();
     held.extend(gift.actual.iter().cloned());
     let every_lot: Vec<_> = held.iter().map(|(item, _)| (item.clone(), Text::default())).collect();
     held.extend(every_lot);
