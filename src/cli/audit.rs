@@ -227,7 +227,7 @@ pub fn with_files<T>(
 /// # Errors
 /// As [`with_source`].
 pub fn open_source(path: &Path, ctx: &Context) -> Result<Box<dyn LogSource + Send>, Failure> {
-    if is_ledger(path) { Ok(Box::new(ctx.open_at(path)?)) } else { open_files(path) }
+    if is_ledger(path) { Ok(Box::new(ctx.open_at(path)?.into_log())) } else { open_files(path) }
 }
 
 fn open_files(path: &Path) -> Result<Box<dyn LogSource + Send>, Failure> {

@@ -244,6 +244,12 @@ impl Ledger {
         &self.log
     }
 
+    /// The entries and the tree alone, for whoever needs nothing that follows from them: the state
+    /// of a large log takes much memory. It keeps the folder open.
+    pub fn into_log(self) -> Log {
+        self.log
+    }
+
     /// The entry at an index.
     ///
     /// # Errors

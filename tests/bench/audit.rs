@@ -71,7 +71,7 @@ pub fn once(folder: &Folder, of: &str) -> Result<()> {
         _ => Since::Nothing,
     };
     let source: Box<dyn LogSource> = match of {
-        "ledger" => Box::new(Ledger::open(&folder.ledger())?),
+        "ledger" => Box::new(Ledger::open(&folder.ledger())?.into_log()),
         "later" | "since" => Box::new(folder.later()?),
         _ => Box::new(folder.bundle()?),
     };
