@@ -146,7 +146,8 @@ impl Ingest<'_> {
             "rate": rate(events, seconds), "signatures_a_second": rate(signatures, seconds),
             "floor": floor_rate.round(),
             "ratio": round(signatures as f64 / seconds / floor_rate, 2),
-            "p50_ms": ms(percentile(latencies.clone(), 50)), "p99_ms": ms(percentile(latencies, 99)),
+            "p50_ms": ms(percentile(latencies.clone(), 50)),
+            "p99_ms": ms(percentile(latencies.clone(), 99)), "longest_ms": ms(longest(&latencies)),
             "first_rate": first.round(), "last_rate": last.round(),
             "last_to_first": round(last / first, 2), "peak_bytes": peak_bytes(),
             "disk_bytes": folder_bytes(&self.folder.ledger())?,
@@ -174,7 +175,8 @@ impl Ingest<'_> {
             "what": what, "entries": size(writer), "rate": rate(events, seconds),
             "signatures_a_second": rate(signatures, seconds), "floor": floor_rate.round(),
             "ratio": round(signatures as f64 / seconds / floor_rate, 2),
-            "p50_ms": ms(percentile(latencies.clone(), 50)), "p99_ms": ms(percentile(latencies, 99)),
+            "p50_ms": ms(percentile(latencies.clone(), 50)),
+            "p99_ms": ms(percentile(latencies.clone(), 99)), "longest_ms": ms(longest(&latencies)),
             "peak_bytes": peak_bytes(),
         }));
         Ok(())
@@ -314,6 +316,10 @@ fn submit_lane(writer: &Writer, lane: Vec<SignedEvent>, in_flight: usize) -> Vec
         settle(&mut waiting);
     }
     told
+}
+
+fn longest(latencies: &[f64]) -> f64 {
+    latencies.iter().copied().fold(0.0, f64::max)
 }
 
 fn latencies(spans: &[Span]) -> Vec<f64> {
