@@ -12,8 +12,9 @@ use super::Recorded;
 use super::account::{Account, Accounts, Book, Lot, Reached, Whereabouts};
 use super::evidence::Evidence;
 use super::kept::{Keep, Kept, Label};
-use super::parties::{KeyOrigin, Parties, Standing};
+use super::parties::{Parties, Standing};
 use super::shipment::Shipment;
+use super::signed::Signed;
 use crate::model::date::{Date, UnixMs};
 use crate::model::event::*;
 use crate::model::hash::EventHash;
@@ -98,15 +99,6 @@ pub struct Late {
     pub days: u32,
 }
 
-/// A signature, to be found if its key turns out to be compromised.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-struct Signed {
-    /// The place of its entry in [`Gift::entries`].
-    place: u32,
-    on: Date,
-    key: KeyOrigin,
-}
-
 /// A gift, as its events have made it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Gift {
@@ -163,7 +155,7 @@ pub struct Gift {
     /// Items and lots that arrived in fact.
     pub actual: Vec<(Text<200>, Text<60>)>,
     /// What was signed by keys that are no gift's: the others are never compromised.
-    signed: Vec<Signed>,
+    pub(super) signed: Vec<Signed>,
     /// The first entry about it that the rules refuse.
     pub failed: Option<(EntryIndex, String)>,
 }
@@ -324,21 +316,6 @@ impl Gift {
     pub(super) fn corrected_by(&mut self, fact: &Fact, books: &Books) {
         self.entries.push(fact.index);
         self.note_signers(fact, books);
-    }
-
-    /// Takes note of who signed the newest entry.
-    fn note_signers(&mut self, fact: &Fact, books: &Books) {
-        let recorded = fact.recorded_at.date(books.rules.offset_minutes);
-        let on = fact.head.occurred_on.unwrap_or(recorded);
-        let place = u32::try_from(self.entries.len() - 1).expect("a subject has 2^32 - 1 entries");
-        let keys = fact.head.signers.iter().filter_map(|signer| books.parties.key(&signer.key));
-        self.signed.extend(keys.map(|key| Signed { place, on, key: key.origin }));
-    }
-
-    /// What was signed with keys that are no gift's: the entry, the day, the key.
-    pub fn signatures(&self) -> impl Iterator<Item = (EntryIndex, Date, KeyOrigin)> {
-        let entry = |signed: &Signed| self.entries[signed.place as usize];
-        self.signed.iter().map(move |signed| (entry(signed), signed.on, signed.key))
     }
 
     fn run_clock(&mut self, fact: &Fact, rules: &Rules, kind: ClockKind) {

@@ -23,6 +23,7 @@ mod seal;
 mod seen;
 mod shelf;
 mod shipment;
+mod signed;
 mod signers;
 mod stored;
 
