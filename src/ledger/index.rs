@@ -11,8 +11,8 @@
 //! All is in the encoding of [`crate::model::derived`]. The hash of the base is SHA-256 of all
 //! before; that of a part is SHA-256(hash of what it follows || what is between length and hash):
 //! parts of another base, or after one that is torn, are none. To save costs what has changed since
-//! the last time: a part is appended, until the parts outgrow the base; then a new base is written,
-//! and values are moved together if most of them are of no use any more.
+//! the last time: a part is appended, until the parts have half of the base's bytes; then a new base
+//! is written, and values are moved together if much of their file is of no use any more.
 //!
 //! While a ledger grows, parts are written by another thread, one at a time: [`Index::save_if_due`].
 //! The part is of one moment, and what comes meanwhile is left to the next.
@@ -23,7 +23,7 @@
 //! takes the old one's place: a power cut must not cost the replay of a large log.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Take, Write};
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use crate::model::derived::{self, array};
 use crate::model::hash::LeafHash;
 use crate::model::state::{
-    Changes, Gift, Keep, Kept, LABEL_LEN, Label, ShelfPlace, Shelved, Shipment, State, Unshelved,
+    Changes, Gift, Keep, Kept, Label, Shelf, ShelfPlace, Shelved, Shipment, State, Unshelved,
 };
 
 use super::Log;
@@ -213,7 +213,7 @@ impl Index {
 
     /// Writes a new base, without building it in memory.
     fn rewrite(&mut self, state: &mut State) -> io::Result<()> {
-        if self.values.is_mostly_garbage() {
+        if self.values.has_much_garbage() {
             self.move_values(state)?;
         }
         // After this, all that is hot has a place.
@@ -279,30 +279,31 @@ fn append(
 }
 
 fn moved<V: Keep>(from: &Kept<V>, values: &Values) -> io::Result<Kept<V>> {
-    let mut kept = Kept::over(values.clone(), V::HOT_MAX);
-    for record in from.records() {
+    let mut into = values.clone();
+    let moved = from.records_by_place().map(|record| {
         let (label, bytes) = record?;
-        kept.restore(label, &bytes)?;
-    }
-    Ok(kept)
+        Ok((label, into.put(&bytes)?))
+    });
+    let places = moved.collect::<io::Result<Vec<_>>>()?;
+    Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
 }
 
 fn write_places<V: Keep>(kept: &Kept<V>, into: &mut impl Write) -> io::Result<()> {
     into.write_all(&(kept.len() as u64).to_be_bytes())?;
     for (label, place) in kept.places() {
         let place = place.expect("all that has changed was put on the shelf");
-        into.write_all(&label)?;
-        into.write_all(&place.number().to_be_bytes())?;
+        derived::write(&(label, place.number()), into)?;
     }
     Ok(())
 }
 
-fn read_places<V: Keep>(from: &mut impl Read, values: &Values) -> io::Result<Kept<V>> {
+fn read_places<V: Keep>(from: &mut Take<impl Read>, values: &Values) -> io::Result<Kept<V>> {
     let count = u64::from_be_bytes(array(from)?);
     let mut places = Vec::new();
     for _ in 0..count {
-        let label: Label = array::<LABEL_LEN>(from)?;
-        places.push((label, ShelfPlace::new(u64::from_be_bytes(array(from)?))));
+        let len = from.limit();
+        let (label, number): (Label, u64) = derived::read(from, len)?;
+        places.push((label, ShelfPlace::new(number)));
     }
     Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
 }

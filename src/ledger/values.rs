@@ -7,9 +7,9 @@
 //! ```
 //!
 //! A place is the offset of a record. No place is given twice, so whatever is durable still finds
-//! what it names. When more than half of a file is of no use any more, the rest is copied to the
-//! another one, together with a new base of the index, which says which file is meant. Its number
-//! is random: no base finds places in a file that was made after another one was lost.
+//! what it names. When much of a file is of no use any more, the rest is copied to another one,
+//! together with a new base of the index, which says which file is meant. Its number is random: no
+//! base finds places in a file that was made after another one was lost.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -22,6 +22,9 @@ use crate::model::state::{Shelf, ShelfError, ShelfPlace};
 
 /// Length and CRC-32.
 const HEAD_LEN: usize = 8;
+
+/// One byte of so many may be of no use.
+const GARBAGE_PART: u64 = 4;
 
 /// The most that is gathered before it is written.
 const TAIL_MAX: usize = 1 << 20;
@@ -85,9 +88,9 @@ impl Values {
     }
 
     /// Whether it is time for another file.
-    pub(super) fn is_mostly_garbage(&self) -> bool {
+    pub(super) fn has_much_garbage(&self) -> bool {
         let Extent { len, garbage, .. } = self.extent();
-        garbage > len / 2
+        garbage > len / GARBAGE_PART
     }
 
     /// What was put is durable after this: how much that is. Others may go on meanwhile.

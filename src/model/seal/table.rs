@@ -14,7 +14,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use bincode::de::Decoder;
-use bincode::error::DecodeError;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use rayon::prelude::*;
 
@@ -37,7 +38,7 @@ const WORTH_SHARING_OF: usize = 16;
 const ROOM: usize = 16;
 
 /// A subject with its row, without gaps between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub subject: SubjectHash,
     number: [u8; 4],
@@ -56,6 +57,22 @@ impl Item {
         Row { number: u32::from_be_bytes(self.number), place }
     }
 }
+
+/// Encoded, small numbers take less than their room.
+impl Encode for Item {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.subject.encode(encoder)?;
+        self.row().encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for Item {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self::new(SubjectHash::decode(decoder)?, Row::decode(decoder)?))
+    }
+}
+
+never_borrows! { [] Item; }
 
 /// The rows of the subjects of one sort.
 #[derive(Clone, Debug, Encode)]
