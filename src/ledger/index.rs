@@ -14,8 +14,8 @@
 //! the last time: a part is appended, until the parts have half of the base's bytes; then a new base
 //! is written, and values are moved together if much of their file is of no use any more.
 //!
-//! While a ledger grows, parts are written by another thread, one at a time: [`Index::save_if_due`].
-//! The part is of one moment, and what comes meanwhile is left to the next.
+//! While a ledger grows, another thread does of it what it can: [`Index::save_if_due`]. What is
+//! written is of one moment, and what comes meanwhile is left to the next part.
 //!
 //! Whatever is absent, of another version, damaged, or not of this log is as good as none, and so
 //! is all that follows it: the log knows everything. So parts are not synced. Values are, before
@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use crate::model::derived::{self, array};
 use crate::model::hash::LeafHash;
 use crate::model::state::{
-    Changes, Gift, Keep, Kept, Label, Shelf, ShelfPlace, Shelved, Shipment, State, Unshelved,
+    Changes, Gift, Keep, Kept, Label, ShelfPlace, Shelved, Shipment, State, Unshelved,
 };
 
 use super::Log;
@@ -60,17 +60,21 @@ pub(super) struct Index {
     written: Option<Written>,
     /// The size of the state that is written; 0 if there is none.
     pub(super) size: u64,
-    /// The next part, as long as another thread writes it; `written` is none meanwhile.
-    behind: Option<JoinHandle<io::Result<Appended>>>,
+    /// What another thread writes; `written` is none meanwhile.
+    behind: Option<JoinHandle<io::Result<Saved>>>,
 }
 
-/// A part that was written.
-struct Appended {
+/// A part or a base that was written.
+struct Saved {
     written: Written,
-    shelved: Shelved,
-    /// The size of the state that it makes.
+    /// Of a part; a base is written when everything is on the shelf.
+    shelved: Option<Shelved>,
+    /// The size of the state that is written now.
     size: u64,
 }
+
+/// What is left to be done of saving while the state goes on.
+type Rest = Box<dyn FnOnce() -> io::Result<Saved> + Send>;
 
 /// A base and its parts.
 #[derive(Clone, Copy, Debug)]
@@ -136,27 +140,18 @@ impl Index {
         if self.written.is_some() && self.size == state.size {
             return Ok(());
         }
-        let saved = match self.take_open() {
-            Some(written) => {
-                let appended = append(&self.folder, &self.values, written, state.take_unshelved());
-                self.take_appended(appended, state)
-            }
-            None => self.rewrite(state),
-        };
-        saved.map_err(io("writing the index"))
+        let saved = self.begin_save(state).and_then(|rest| rest());
+        self.take_saved(saved, state).map_err(io("writing the index"))
     }
 
-    /// As [`Self::save`], but that a part is written by another thread.
+    /// As [`Self::save`], but that another thread does what it can.
     ///
     /// # Errors
     /// As [`Self::save`]; if it is the other thread that fails, whoever calls next is told.
     pub(super) fn save_behind(&mut self, state: &mut State) -> Result<(), LedgerError> {
         self.finish(state).map_err(io("writing the index"))?;
-        let Some(written) = self.take_open() else { return self.save(state) };
-        let (folder, values) = (self.folder.clone(), self.values.clone());
-        let changes = state.take_unshelved();
-        let work = move || append(&folder, &values, written, changes);
-        match thread::Builder::new().name("index".to_owned()).spawn(work) {
+        let rest = self.begin_save(state).map_err(io("writing the index"))?;
+        match thread::Builder::new().name("index".to_owned()).spawn(rest) {
             Ok(behind) => {
                 self.behind = Some(behind);
                 Ok(())
@@ -180,27 +175,19 @@ impl Index {
         }
     }
 
-    /// What another part may follow, which is about to be written.
-    fn take_open(&mut self) -> Option<Written> {
-        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
-        self.written.take().filter(|written| !full(written))
-    }
-
-    /// Waits for the part that is being written, if there is one.
+    /// Waits for what is being written, if anything is.
     fn finish(&mut self, state: &mut State) -> io::Result<()> {
         let Some(behind) = self.behind.take() else { return Ok(()) };
-        let appended = behind.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        self.take_appended(appended, state)
+        let saved = behind.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        self.take_saved(saved, state)
     }
 
-    fn take_appended(
-        &mut self,
-        appended: io::Result<Appended>,
-        state: &mut State,
-    ) -> io::Result<()> {
-        match appended {
-            Ok(Appended { written, shelved, size }) => {
-                state.note_shelved(shelved);
+    fn take_saved(&mut self, saved: io::Result<Saved>, state: &mut State) -> io::Result<()> {
+        match saved {
+            Ok(Saved { written, shelved, size }) => {
+                if let Some(shelved) = shelved {
+                    state.note_shelved(shelved);
+                }
                 (self.written, self.size) = (Some(written), size);
                 Ok(())
             }
@@ -211,45 +198,59 @@ impl Index {
         }
     }
 
-    /// Writes a new base, without building it in memory.
-    fn rewrite(&mut self, state: &mut State) -> io::Result<()> {
+    /// Does of a part or a base what the state must wait for.
+    fn begin_save(&mut self, state: &mut State) -> io::Result<Rest> {
+        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
+        let Some(written) = self.written.take().filter(|written| !full(written)) else {
+            return self.begin_base(state);
+        };
+        let (folder, values) = (self.folder.clone(), self.values.clone());
+        let changes = state.take_unshelved();
+        Ok(Box::new(move || append(&folder, &values, written, changes)))
+    }
+
+    /// Writes a new base, without building it in memory; what is left is to make it durable, and to
+    /// let it take the old one's place.
+    fn begin_base(&mut self, state: &mut State) -> io::Result<Rest> {
+        // After this, everything has a place.
+        state.take_changes()?;
         if self.values.has_much_garbage() {
             self.move_values(state)?;
         }
-        // After this, all that is hot has a place.
-        state.take_changes()?;
-        let extent = self.values.sync()?;
-        let partial = self.folder.join("state.partial");
+        let (folder, values, size) = (self.folder.clone(), self.values.clone(), state.size);
+        let partial = folder.join("state.partial");
         let mut writer = BufWriter::with_capacity(1 << 20, Hashed::new(File::create(&partial)?));
         writer.write_all(MAGIC)?;
-        derived::write(&extent, &mut writer)?;
+        derived::write(&values.extent(), &mut writer)?;
         derived::write(state, &mut writer)?;
         write_places(&state.gifts, &mut writer)?;
         write_places(&state.shipments, &mut writer)?;
         let Hashed { inner: mut file, hash } = writer.into_inner()?;
         let hash: Hash = hash.finalize().into();
         file.write_all(&hash)?;
-        file.sync_all()?;
-        let base_len = file.stream_position()?;
-        // A crash before this line leaves the old base with its parts and values, after it the new
-        // one: the parts of the old do not follow it, and it names other values.
-        fs::rename(&partial, self.folder.join("state"))?;
-        self.values.remove_others(&self.folder);
-        match fs::remove_file(self.folder.join("changes")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        self.written = Some(Written { base_len, parts_len: 0, hash });
-        self.size = state.size;
-        Ok(())
+        let written = Written { base_len: file.stream_position()?, parts_len: 0, hash };
+        Ok(Box::new(move || {
+            values.sync()?;
+            file.sync_all()?;
+            // A crash before this line leaves the old base with its parts and values, after it the
+            // new one: the parts of the old do not follow it, and it names other values.
+            fs::rename(&partial, folder.join("state"))?;
+            values.remove_others(&folder);
+            match fs::remove_file(folder.join("changes")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(Saved { written, shelved: None, size }),
+            }
+        }))
     }
 
-    /// Copies what is of use to the next file of values.
+    /// Copies what is of use to another file of values. After an error all is where it was.
     fn move_values(&mut self, state: &mut State) -> io::Result<()> {
         let values = Values::create(&self.folder, rand::random())?;
-        let gifts = moved(&state.gifts, &values)?;
-        let shipments = moved(&state.shipments, &values)?;
-        (state.gifts, state.shipments, self.values) = (gifts, shipments, values);
+        let gifts = self.values.copy(&self.folder, &state.gifts.taken(), &values)?;
+        let shipments = self.values.copy(&self.folder, &state.shipments.taken(), &values)?;
+        state.gifts.relocate(values.clone(), gifts);
+        state.shipments.relocate(values.clone(), shipments);
+        self.values = values;
         Ok(())
     }
 }
@@ -260,7 +261,7 @@ fn append(
     values: &Values,
     written: Written,
     changes: Unshelved,
-) -> io::Result<Appended> {
+) -> io::Result<Saved> {
     let (changes, shelved) = changes.shelve()?;
     let (extent, size) = (values.sync()?, changes.size);
     let changes = derived::encode(&(extent, changes));
@@ -275,17 +276,7 @@ fn append(
     file.write_all(&[&len, &changes[..], &hash].concat())?;
     let part_len = len.len() as u64 + changes.len() as u64 + HASH_LEN;
     let written = Written { parts_len: written.parts_len + part_len, hash, ..written };
-    Ok(Appended { written, shelved, size })
-}
-
-fn moved<V: Keep>(from: &Kept<V>, values: &Values) -> io::Result<Kept<V>> {
-    let mut into = values.clone();
-    let moved = from.records_by_place().map(|record| {
-        let (label, bytes) = record?;
-        Ok((label, into.put(&bytes)?))
-    });
-    let places = moved.collect::<io::Result<Vec<_>>>()?;
-    Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
+    Ok(Saved { written, shelved: Some(shelved), size })
 }
 
 fn write_places<V: Keep>(kept: &Kept<V>, into: &mut impl Write) -> io::Result<()> {

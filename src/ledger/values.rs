@@ -12,12 +12,13 @@
 //! base finds places in a file that was made after another one was lost.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bincode::{Decode, Encode};
 
+use crate::model::derived::array;
 use crate::model::state::{Shelf, ShelfError, ShelfPlace};
 
 /// Length and CRC-32.
@@ -104,6 +105,34 @@ impl Values {
         Ok(extent)
     }
 
+    /// Puts what lies at these places, in their order, into another file: gives the places there.
+    pub(super) fn copy(
+        &self,
+        folder: &Path,
+        places: &[ShelfPlace],
+        into: &Self,
+    ) -> io::Result<Vec<ShelfPlace>> {
+        let number = {
+            let mut open = self.file();
+            open.write_tail()?;
+            open.extent.number
+        };
+        let file = File::open(path(folder, number))?;
+        let (mut from, mut into) = (BufReader::with_capacity(TAIL_MAX, file), into.clone());
+        let mut at = 0;
+        let copied = places.iter().map(|place| {
+            let skip = i64::try_from(place.number() - at).map_err(io::Error::other)?;
+            from.seek_relative(skip)?;
+            let (len, crc) = head(&array::<HEAD_LEN>(&mut from)?)?;
+            let mut bytes = Vec::new();
+            // What a record states is not believed: no more is allocated than there is.
+            from.by_ref().take(len as u64).read_to_end(&mut bytes)?;
+            at = place.number() + (HEAD_LEN + bytes.len()) as u64;
+            Ok(into.put(checked(&bytes, len, crc)?)?)
+        });
+        copied.collect()
+    }
+
     /// Takes away every file but this one; those that cannot be are tried again the next time.
     pub(super) fn remove_others(&self, folder: &Path) {
         let own = path(folder, self.extent().number);
@@ -146,10 +175,8 @@ impl Shelf for Values {
             bytes.extend(open.read(at, more)?);
         }
         bytes.truncate(len);
-        match bytes.len() == len && crc32fast::hash(&bytes) == crc {
-            true => Ok(bytes),
-            false => Err(ShelfError::Damaged),
-        }
+        checked(&bytes, len, crc)?;
+        Ok(bytes)
     }
 
     fn clear(&mut self, place: ShelfPlace) {
@@ -198,6 +225,12 @@ fn head(record: &[u8]) -> Result<(usize, u32), ShelfError> {
     let head: &[u8; HEAD_LEN] = record.first_chunk().ok_or(ShelfError::Damaged)?;
     let [a, b, c, d, rest @ ..] = *head;
     Ok((u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes(rest)))
+}
+
+/// A value, if it is what its record states.
+fn checked(value: &[u8], len: usize, crc: u32) -> Result<&[u8], ShelfError> {
+    let is_whole = value.len() == len && crc32fast::hash(value) == crc;
+    if is_whole { Ok(value) } else { Err(ShelfError::Damaged) }
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {

@@ -268,24 +268,33 @@ impl<V: Keep> Kept<V> {
         }
     }
 
+    /// The places of all that lies on the shelf as it is, in their order.
+    pub fn taken(&self) -> Vec<Place> {
+        let mut taken: Vec<Place> = self.places().filter_map(|(_, place)| place).collect();
+        taken.sort_unstable();
+        taken
+    }
+
+    /// What lies at the places that are [taken](Self::taken) lies at these of another shelf, in the
+    /// same order.
+    ///
+    /// # Panics
+    /// If they are more or fewer.
+    pub fn relocate(&mut self, shelf: impl Shelf + 'static, to: Vec<Place>) {
+        let cold = self.directory.iter_mut().filter(|(label, _)| !self.hot.contains(*label));
+        let mut taken: Vec<&mut Place> = cold.filter_map(|(_, place)| place.as_mut()).collect();
+        taken.extend(self.hot.iter_mut().filter_map(|(_, hot)| hot.place.as_mut()));
+        taken.sort_unstable();
+        assert_eq!(taken.len(), to.len(), "a place for each");
+        taken.into_iter().zip(to).for_each(|(place, to)| *place = to);
+        // Copies are left with the old one.
+        (self.shelf, self.copies) = (Arc::new(RwLock::new(shelf)), Arc::default());
+    }
+
     /// Every value as it would lie on a shelf, with its label, in the order of labels.
     pub fn records(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
-        self.records_of(self.places())
-    }
-
-    /// As [`Self::records`], in the order of places, in which a disk reads fastest.
-    pub fn records_by_place(&self) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
-        let mut places: Vec<_> = self.places().collect();
-        places.sort_unstable_by_key(|(_, place)| *place);
-        self.records_of(places)
-    }
-
-    fn records_of(
-        &self,
-        places: impl IntoIterator<Item = (Label, Option<Place>)>,
-    ) -> impl Iterator<Item = Result<(Label, Vec<u8>), ShelfError>> {
         let mut recorder = Recorder::default();
-        places.into_iter().map(move |(label, place)| {
+        self.places().map(move |(label, place)| {
             let bytes = match place {
                 Some(place) => self.shelf().get(place)?,
                 None => {
