@@ -225,15 +225,15 @@ fn what_is_written_stays_in_proportion_to_what_there_is() {
         if bases.last() != Some(&files["state"]) {
             assert!(!files.contains_key("changes"));
             bases.push(files["state"].clone());
-            // Of the values, a quarter at most is of no use now.
+            // Of the values, an eighth at most is of no use now.
             let state = Ledger::over(shared(), path).unwrap().state().clone();
             let records = state.gifts.records().chain(state.shipments.records());
             let used: usize = records.map(|record| 8 + record.unwrap().1.len()).sum();
             let len = files[self::values(&files)].len();
-            assert!(4 * (len - used) <= len, "{used} of {len}");
+            assert!(8 * (len - used) <= len, "{used} of {len}");
         }
         let parts = files.get("changes").map_or(0, Vec::len);
-        assert!(parts < (1 << 16) + 4096 + files["state"].len() / 2, "{parts}");
+        assert!(parts < (1 << 16) + 4096 + files["state"].len() / 3, "{parts}");
     }
     assert!((2..15).contains(&bases.len()), "{}", bases.len());
     assert!(values.len() > 1, "{values:?}");

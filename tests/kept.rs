@@ -190,7 +190,7 @@ fn what_has_changed_is_told_once_with_its_place() {
     assert_eq!(labels, [Gift::label(&all[3].id)]);
     places.extend(changed);
     // Who has the shelf and the places has everything.
-    let again: Kept<Gift> = Kept::at_places(shelf, 0, places);
+    let again = kept.at_places(shelf, 0, places);
     assert_eq!(again, kept);
     assert_ne!(again, some);
 }
@@ -242,12 +242,38 @@ fn what_is_put_on_the_shelf_meanwhile_is_as_it_was() {
             } else {
                 kept.note_shelved(shelved);
             }
-            let as_of_then: Kept<Gift> = Kept::at_places(shelf.clone(), 0, durable.clone());
+            let as_of_then = kept.at_places(shelf.clone(), 0, durable.clone());
             assert!(then.iter().all(|gift| as_of_then.get(&gift.id).as_deref() == Some(gift)));
             assert!(all.iter().all(|gift| kept.get(&gift.id).as_deref() == Some(gift)), "{round}");
         }
         durable.extend(changes(&mut kept));
-        let again: Kept<Gift> = Kept::at_places(shelf, 0, durable);
+        let again = kept.at_places(shelf, 0, durable);
         assert_eq!(again, kept);
     }
+}
+
+#[test]
+fn values_that_were_moved_are_found_on_the_other_shelf_and_nowhere_else() {
+    let (old, mut new) = (Lasting::default(), MemoryShelf::default());
+    let (_, mut all) = many(40, 40);
+    let mut kept = Kept::over(old.clone(), 5 * all[0].weight());
+    all.iter().for_each(|gift| kept.put(gift.clone()));
+    // Of those in memory, one lies on the shelf and one does not.
+    kept.warm(&all[0].id).unwrap();
+    all[1].rejected = 3;
+    kept.change(&all[1].id, |gift| gift.rejected = 3).unwrap();
+    let copy = kept.clone();
+    let (taken, hot) = (kept.taken(), kept.hot_len());
+    assert!(taken.is_sorted() && (40 - hot..40).contains(&taken.len()), "{}", taken.len());
+    new.put(b"another value").unwrap();
+    let record = |place: &ShelfPlace| old.get(*place).unwrap();
+    let to = taken.iter().map(|place| new.put(&record(place)).unwrap()).collect();
+    kept.relocate(new, to);
+    assert_eq!(kept.hot_len(), hot);
+    assert_eq!(copy, kept);
+    *old.0.lock().unwrap() = MemoryShelf::default();
+    assert!(all.iter().all(|gift| kept.get(&gift.id).as_deref() == Some(gift)));
+    all.iter().for_each(|gift| assert!(kept.change(&gift.id, |gift| gift.rejected = 4).is_some()));
+    assert!(kept.iter().all(|gift| gift.rejected == 4));
+    assert_eq!(kept.fault(), None);
 }

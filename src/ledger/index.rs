@@ -11,8 +11,8 @@
 //! All is in the encoding of [`crate::model::derived`]. The hash of the base is SHA-256 of all
 //! before; that of a part is SHA-256(hash of what it follows || what is between length and hash):
 //! parts of another base, or after one that is torn, are none. To save costs what has changed since
-//! the last time: a part is appended, until the parts have half of the base's bytes; then a new base
-//! is written, and values are moved together if much of their file is of no use any more.
+//! the last time: a part is appended, until the parts have a third of the base's bytes; then a new
+//! base is written, and values are moved together if much of their file is of no use any more.
 //!
 //! While a ledger grows, another thread does of it what it can: [`Index::save_if_due`]. What is
 //! written is of one moment, and what comes meanwhile is left to the next part.
@@ -46,7 +46,7 @@ const EVERY: u64 = 65_536;
 const MAGIC: &[u8] = b"giftproof-index/v5\n";
 const HASH_LEN: u64 = 32;
 
-/// The parts may have half as many bytes as the base, and at least so many.
+/// The parts may have a third as many bytes as the base, and at least so many.
 const PARTS_LEN_MIN: u64 = 1 << 16;
 
 type Hash = [u8; HASH_LEN as usize];
@@ -200,7 +200,7 @@ impl Index {
 
     /// Does of a part or a base what the state must wait for.
     fn begin_save(&mut self, state: &mut State) -> io::Result<Rest> {
-        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 2);
+        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 3);
         let Some(written) = self.written.take().filter(|written| !full(written)) else {
             return self.begin_base(state);
         };
@@ -288,7 +288,11 @@ fn write_places<V: Keep>(kept: &Kept<V>, into: &mut impl Write) -> io::Result<()
     Ok(())
 }
 
-fn read_places<V: Keep>(from: &mut Take<impl Read>, values: &Values) -> io::Result<Kept<V>> {
+fn read_places<V: Keep>(
+    kept: &Kept<V>,
+    from: &mut Take<impl Read>,
+    values: &Values,
+) -> io::Result<Kept<V>> {
     let count = u64::from_be_bytes(array(from)?);
     let mut places = Vec::new();
     for _ in 0..count {
@@ -296,7 +300,7 @@ fn read_places<V: Keep>(from: &mut Take<impl Read>, values: &Values) -> io::Resu
         let (label, number): (Label, u64) = derived::read(from, len)?;
         places.push((label, ShelfPlace::new(number)));
     }
-    Ok(Kept::at_places(values.clone(), V::HOT_MAX, places))
+    Ok(kept.at_places(values.clone(), V::HOT_MAX, places))
 }
 
 /// Whoever reads the index, or takes it away, finds nobody who writes it.
@@ -341,8 +345,8 @@ fn read_base(mut file: &File, folder: &Path) -> io::Result<(State, Written, Valu
     let extent = derived::read(&mut content, len)?;
     let values = Values::open(folder, extent)?.ok_or_else(damaged)?;
     let mut state: State = derived::read(&mut content, len)?;
-    state.gifts = read_places(&mut content, &values)?;
-    state.shipments = read_places(&mut content, &values)?;
+    state.gifts = read_places(&state.gifts, &mut content, &values)?;
+    state.shipments = read_places(&state.shipments, &mut content, &values)?;
     if content.limit() != 0 {
         return Err(damaged());
     }

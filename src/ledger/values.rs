@@ -25,7 +25,7 @@ use crate::model::state::{Shelf, ShelfError, ShelfPlace};
 const HEAD_LEN: usize = 8;
 
 /// One byte of so many may be of no use.
-const GARBAGE_PART: u64 = 4;
+const GARBAGE_PART: u64 = 8;
 
 /// The most that is gathered before it is written.
 const TAIL_MAX: usize = 1 << 20;

@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use super::kept::{ChangedValues, Places, ShelvedValues};
 use super::parties::PartyChanges;
+use super::record::Dictionary;
 use super::seal::Seals;
 use super::seen::Slot;
 use super::{
@@ -19,7 +20,8 @@ use crate::model::text::Text;
 
 /// What some entries have changed in a state. Its size is that of the changes, not of the state.
 ///
-/// Gifts and shipments are on their shelves: only their places are here.
+/// Gifts and shipments are on their shelves: only their places are here, and what their records are
+/// read with.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Changes {
     parties: PartyChanges,
@@ -27,6 +29,7 @@ pub struct Changes {
     /// Labels, and the numbers of places.
     gifts: Vec<(Label, u64)>,
     shipments: Vec<(Label, u64)>,
+    dictionaries: [Dictionary; 2],
     recalls: Vec<((Text<200>, Text<60>), Vec<RecallState>)>,
     needs: Vec<(EventHash, NeedState)>,
     orders: Vec<(EventHash, OrderState)>,
@@ -103,6 +106,7 @@ impl State {
             rules: self.rules.clone(),
             gifts: Vec::new(),
             shipments: Vec::new(),
+            dictionaries: [self.gifts.dictionary(), self.shipments.dictionary()],
             recalls: self.recalls.take_changes(),
             needs: self.needs.take_changes(),
             orders: self.orders.take_changes(),
@@ -122,8 +126,9 @@ impl State {
     pub fn take_in(&mut self, changes: Changes) {
         self.parties.take_in(changes.parties);
         self.rules = changes.rules;
-        self.gifts.take_in(placed(changes.gifts));
-        self.shipments.take_in(placed(changes.shipments));
+        let [of_gifts, of_shipments] = changes.dictionaries;
+        self.gifts.take_in(placed(changes.gifts), of_gifts);
+        self.shipments.take_in(placed(changes.shipments), of_shipments);
         self.recalls.take_in(changes.recalls);
         self.needs.take_in(changes.needs);
         self.orders.take_in(changes.orders);

@@ -23,7 +23,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 use lru::LruCache;
 
-use super::record::{Recorder, of_record};
+use super::record::{Dictionary, Recorder};
 use super::shelf::{MemoryShelf, Place, Shelf, ShelfError};
 use crate::model::encoding::never_borrows;
 
@@ -76,6 +76,8 @@ pub struct Kept<V: Keep> {
     /// What has changed since [`Self::take_changed`]; `None` before it is asked first.
     changed: Option<BTreeSet<Label>>,
     fault: Arc<OnceLock<ShelfError>>,
+    /// What records are made and read with.
+    dictionary: Dictionary,
     recorder: Recorder,
 }
 
@@ -98,18 +100,21 @@ impl<V: Keep> Kept<V> {
             copies: Arc::default(),
             changed: None,
             fault: Arc::default(),
+            dictionary: Dictionary::default(),
             recorder: Recorder::default(),
         }
     }
 
-    /// What lies on a shelf already.
+    /// What lies on a shelf already, in records that this could have made.
     pub fn at_places(
+        &self,
         shelf: impl Shelf + 'static,
         hot_max: usize,
         places: impl IntoIterator<Item = (Label, Place)>,
     ) -> Self {
         let places = places.into_iter().map(|(label, place)| (label, Some(place)));
-        Self { directory: places.collect(), ..Self::over(shelf, hot_max) }
+        let (directory, dictionary) = (places.collect(), self.dictionary.clone());
+        Self { directory, dictionary, ..Self::over(shelf, hot_max) }
     }
 
     /// How many there are.
@@ -173,7 +178,13 @@ impl<V: Keep> Kept<V> {
         let label = V::label(value.key());
         let lay = match self.hot.peek(&label) {
             Some(hot) => hot.place,
-            None => self.directory.insert(label, None).flatten(),
+            None => match self.directory.insert(label, None) {
+                Some(before) => before,
+                None => {
+                    self.dictionary.learn_new(&*value);
+                    None
+                }
+            },
         };
         self.settle(label, value, lay);
     }
@@ -197,6 +208,7 @@ impl<V: Keep> Kept<V> {
             return None;
         }
         let result = change(Arc::make_mut(&mut value));
+        self.dictionary.learn_changed(&*value);
         self.settle(label, value, lay);
         Some(result)
     }
@@ -224,7 +236,8 @@ impl<V: Keep> Kept<V> {
             None => (label, ChangedValue::Lies(shelved(&self.directory[&label]))),
         };
         let values = labels.into_iter().map(value).collect();
-        ChangedValues { values, shelf: Arc::clone(&self.shelf) }
+        let dictionary = self.dictionary.clone();
+        ChangedValues { values, shelf: Arc::clone(&self.shelf), dictionary }
     }
 
     /// What has changed until now is not asked for: [`Self::take_changed`] gives what changes after.
@@ -258,8 +271,18 @@ impl<V: Keep> Kept<V> {
         })
     }
 
-    /// Takes in where values lie that another has put on the same shelf.
-    pub fn take_in(&mut self, places: impl IntoIterator<Item = (Label, Place)>) {
+    /// What records are made with now.
+    pub(super) fn dictionary(&self) -> Dictionary {
+        self.dictionary.clone()
+    }
+
+    /// Takes in where values lie that another has put on the same shelf, with its dictionary.
+    pub(super) fn take_in(
+        &mut self,
+        places: impl IntoIterator<Item = (Label, Place)>,
+        dictionary: Dictionary,
+    ) {
+        self.dictionary = dictionary;
         for (label, place) in places {
             if let Some(old) = self.hot.pop(&label) {
                 self.hot_weight -= old.weight;
@@ -299,7 +322,7 @@ impl<V: Keep> Kept<V> {
                 Some(place) => self.shelf().get(place)?,
                 None => {
                     let hot = self.hot.peek(&label).expect("what is not on the shelf is hot");
-                    recorder.record(&*hot.value).to_vec()
+                    recorder.record(&*hot.value, &self.dictionary).to_vec()
                 }
             };
             Ok((label, bytes))
@@ -322,7 +345,8 @@ impl<V: Keep> Kept<V> {
     fn cold(&self, label: &Label, place: &Option<Place>) -> Option<(Arc<V>, Place)> {
         let place = shelved(place);
         let read = self.shelf().get(place).and_then(|bytes| {
-            let value = of_record::<V>(&bytes).filter(|value| V::label(value.key()) == *label);
+            let value = self.dictionary.value::<V>(&bytes);
+            let value = value.filter(|value| V::label(value.key()) == *label);
             value.ok_or(ShelfError::Damaged)
         });
         read.map(|value| (Arc::new(value), place)).map_err(|error| self.note(error)).ok()
@@ -351,7 +375,7 @@ impl<V: Keep> Kept<V> {
         let place = match oldest.place {
             Some(place) => place,
             None => {
-                let record = self.recorder.record(&*oldest.value);
+                let record = self.recorder.record(&*oldest.value, &self.dictionary);
                 self.shelf.write().unwrap_or_else(PoisonError::into_inner).put(record)?
             }
         };
@@ -390,6 +414,7 @@ fn shelved(place: &Option<Place>) -> Place {
 pub struct ChangedValues<V> {
     values: Vec<(Label, ChangedValue<V>)>,
     shelf: Arc<RwLock<dyn Shelf>>,
+    dictionary: Dictionary,
 }
 
 enum ChangedValue<V> {
@@ -417,7 +442,7 @@ impl<V: Keep> ChangedValues<V> {
             let place = match value {
                 ChangedValue::Lies(place) => place,
                 ChangedValue::Hot(value) => {
-                    let record = recorder.record(&*value);
+                    let record = recorder.record(&*value, &self.dictionary);
                     let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
                     let place = shelf.put(record)?;
                     shelved.push((label, value, place));
@@ -441,22 +466,23 @@ impl<V: Keep> Clone for Kept<V> {
             copies: Arc::clone(&self.copies),
             changed: self.changed.clone(),
             fault: Arc::clone(&self.fault),
+            dictionary: self.dictionary.clone(),
             recorder: Recorder::default(),
         }
     }
 }
 
-/// No bytes: values lie on their shelf, or are written as [`Kept::records`].
+/// What records are read with: values lie on their shelf, or are written as [`Kept::records`].
 impl<V: Keep> Encode for Kept<V> {
-    fn encode<E: Encoder>(&self, _: &mut E) -> Result<(), EncodeError> {
-        Ok(())
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.dictionary.encode(encoder)
     }
 }
 
-/// Nothing, to be filled by whoever knows where the values are.
+/// Nothing, to be filled by whoever knows where the values are: see [`Kept::at_places`].
 impl<V: Keep, C> Decode<C> for Kept<V> {
-    fn decode<D: Decoder<Context = C>>(_: &mut D) -> Result<Self, DecodeError> {
-        Ok(Self::default())
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self { dictionary: Dictionary::decode(decoder)?, ..Self::default() })
     }
 }
 

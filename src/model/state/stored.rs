@@ -57,8 +57,8 @@ impl State {
     ) -> io::Result<Self> {
         let mut state: Self = derived::read(from, len)?;
         let mut at = values.start;
-        state.gifts = read_directory(from, &mut at, gifts)?;
-        state.shipments = read_directory(from, &mut at, shipments)?;
+        state.gifts = read_directory(&state.gifts, from, &mut at, gifts)?;
+        state.shipments = read_directory(&state.shipments, from, &mut at, shipments)?;
         if at != values.end {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -98,6 +98,7 @@ fn write_directory<V: Keep>(kept: &Kept<V>, lens: &[u32], into: &mut dyn Write) 
 
 /// Values that lie one after the other from `at` on.
 fn read_directory<V: Keep>(
+    kept: &Kept<V>,
     from: &mut dyn Read,
     at: &mut u64,
     shelf: impl Shelf + 'static,
@@ -110,7 +111,7 @@ fn read_directory<V: Keep>(
         *at += 4 + u64::from(u32::from_be_bytes(array(from)?));
     }
     // What is stated twice is there once.
-    let kept = Kept::at_places(shelf, V::HOT_MAX, places);
+    let kept = kept.at_places(shelf, V::HOT_MAX, places);
     match kept.len() as u64 == count {
         true => Ok(kept),
         false => Err(io::ErrorKind::InvalidData.into()),
