@@ -19,7 +19,8 @@ use super::StoreError;
 use super::local::OpenError;
 use super::schema::SEGMENT_LEN;
 
-/// The most memory for pages that sled keeps, in bytes.
+/// The most memory for pages that sled keeps, in bytes; 256 pages may stay in any case, and
+/// those that it has not counted yet, see `objects`.
 const CACHE_LEN: u64 = 32 * 1024 * 1024;
 
 /// How the name of a snapshot ends that sled is still writing.
