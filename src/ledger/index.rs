@@ -85,6 +85,13 @@ struct Written {
     hash: Hash,
 }
 
+impl Written {
+    /// Whether it is time for a new base.
+    fn is_full(&self) -> bool {
+        self.parts_len >= PARTS_LEN_MIN.max(self.base_len / 3)
+    }
+}
+
 impl Index {
     /// An index of nothing, in place of what is there.
     pub(super) fn begin(folder: &Path) -> io::Result<Self> {
@@ -170,7 +177,10 @@ impl Index {
             return;
         }
         let _ = self.finish(state);
-        if state.size - self.size >= EVERY {
+        // A new base at once after the last part that there is room for: then least has changed
+        // that the state must wait for.
+        let is_full = self.written.as_ref().is_some_and(Written::is_full);
+        if is_full || state.size - self.size >= EVERY {
             let _ = self.save_behind(state);
         }
     }
@@ -200,8 +210,7 @@ impl Index {
 
     /// Does of a part or a base what the state must wait for.
     fn begin_save(&mut self, state: &mut State) -> io::Result<Rest> {
-        let full = |w: &Written| w.parts_len >= PARTS_LEN_MIN.max(w.base_len / 3);
-        let Some(written) = self.written.take().filter(|written| !full(written)) else {
+        let Some(written) = self.written.take().filter(|written| !written.is_full()) else {
             return self.begin_base(state);
         };
         let (folder, values) = (self.folder.clone(), self.values.clone());
