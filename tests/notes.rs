@@ -385,7 +385,10 @@ proptest! {
     fn keys_print_as_they_were_and_parse_as_elsewhere(bytes in near(LOG)) {
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(()) };
         let ours = VerifierKey::parse(text);
-        prop_assert_eq!(ours.is_ok(), signed_note::StandardVerifier::new(text).is_ok());
+        // Elsewhere the id may also be spelt in capitals; here it has one spelling.
+        let in_capitals = text.split('+').nth(1).is_some_and(|id| id != id.to_lowercase());
+        let theirs = signed_note::StandardVerifier::new(text);
+        prop_assert_eq!(ours.is_ok(), theirs.is_ok() && !in_capitals);
         if let Ok(key) = ours {
             prop_assert_eq!(key.to_string(), text);
         }

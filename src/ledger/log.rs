@@ -360,7 +360,8 @@ impl Log {
         Ok(hashes.iter().copied().map(NodeHash::from_bytes).collect())
     }
 
-    /// The first `width` entries of a bundle, as a bundle; at least so many must be there.
+    /// The first `width` entries of a bundle, as a bundle; at least so many must be there. Whoever
+    /// asks reads the log through: it is not kept.
     pub(super) fn bundle(&self, coord: &BundleCoord) -> Result<Vec<u8>, LedgerError> {
         let object = ObjectName::Bundle(coord.index());
         let damaged = || LedgerError::Damaged { object };
@@ -368,9 +369,12 @@ impl Log {
         let mut add = |entry: &[u8]| push_entry(&mut bytes, entry).map_err(|_| damaged());
         let width = usize::from(coord.width());
         if coord.index() < self.size() / WIDTH {
-            let stored = self.object(object)?;
+            let stored = match self.fresh.get(&object) {
+                Some(bytes) => bytes.to_vec(),
+                None => self.stored(object)?,
+            };
             if coord.width() == TILE_WIDTH {
-                return Ok(stored.to_vec());
+                return Ok(stored);
             }
             let full = BundleCoord::new(coord.index(), TILE_WIDTH).ok_or_else(damaged)?;
             let entries = EntryBundle::parse(&stored, &full).map_err(|_| damaged())?;
@@ -390,10 +394,13 @@ impl Log {
         if let Some(bytes) = self.objects.get(&name) {
             return Ok(bytes);
         }
-        let bytes = self.store.read(&name)?.ok_or(LedgerError::Missing { object: name })?;
-        let bytes = Arc::new(bytes);
+        let bytes = Arc::new(self.stored(name)?);
         self.objects.put(name, &bytes);
         Ok(bytes)
+    }
+
+    fn stored(&self, object: ObjectName) -> Result<Vec<u8>, LedgerError> {
+        self.store.read(&object)?.ok_or(LedgerError::Missing { object })
     }
 
     /// What went wrong while a rule looked back, if anything did since this was asked last.
