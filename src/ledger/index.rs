@@ -11,7 +11,7 @@
 //! All is in the encoding of [`crate::model::derived`]. The hash of the base is SHA-256 of all
 //! before; that of a part is SHA-256(hash of what it follows || what is between length and hash):
 //! parts of another base, or after one that is torn, are none. To save costs what has changed since
-//! the last time: a part is appended, until the parts have a third of the base's bytes; then a new
+//! the last time: a part is appended, until the parts have as much as a [`Moment`] allows; then a new
 //! base is written, and values are moved together if much of their file is of no use any more.
 //!
 //! While a ledger grows, another thread does of it what it can: [`Index::save_if_due`]. What is
@@ -46,7 +46,7 @@ const EVERY: u64 = 65_536;
 const MAGIC: &[u8] = b"giftproof-index/v5\n";
 const HASH_LEN: u64 = 32;
 
-/// The parts may have a third as many bytes as the base, and at least so many.
+/// The parts may have at least so many bytes; see [`Moment`].
 const PARTS_LEN_MIN: u64 = 1 << 16;
 
 type Hash = [u8; HASH_LEN as usize];
@@ -73,6 +73,17 @@ struct Saved {
     size: u64,
 }
 
+/// When an index is written. A new base takes seconds if the log is large, so that most is put up with
+/// while somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// The ledger grows: the parts may have as many bytes as the base, and three in four of the
+    /// values may be of no use.
+    Busy,
+    /// It was opened, or is closed: a third of the base, and an eighth of the values.
+    Quiet,
+}
+
 /// What is left to be done of saving while the state goes on.
 type Rest = Box<dyn FnOnce() -> io::Result<Saved> + Send>;
 
@@ -87,8 +98,12 @@ struct Written {
 
 impl Written {
     /// Whether it is time for a new base.
-    fn is_full(&self) -> bool {
-        self.parts_len >= PARTS_LEN_MIN.max(self.base_len / 3)
+    fn is_full(&self, moment: Moment) -> bool {
+        let most = match moment {
+            Moment::Busy => self.base_len,
+            Moment::Quiet => self.base_len / 3,
+        };
+        self.parts_len >= PARTS_LEN_MIN.max(most)
     }
 }
 
@@ -131,8 +146,8 @@ impl Index {
 
     /// Lets the gifts and shipments of a state that has none yet lie in the index.
     pub(super) fn shelve(&self, state: &mut State) {
-        state.gifts = Kept::over(self.values.clone(), Gift::HOT_MAX);
-        state.shipments = Kept::over(self.values.clone(), Shipment::HOT_MAX);
+        state.gifts = Kept::over(self.values.clone(), Gift::HOT_MAX).learning();
+        state.shipments = Kept::over(self.values.clone(), Shipment::HOT_MAX).learning();
     }
 
     /// Writes what has changed in the state since it was loaded or saved; all of it, if that is not
@@ -147,7 +162,7 @@ impl Index {
         if self.written.is_some() && self.size == state.size {
             return Ok(());
         }
-        let saved = self.begin_save(state).and_then(|rest| rest());
+        let saved = self.begin_save(state, Moment::Quiet).and_then(|rest| rest());
         self.take_saved(saved, state).map_err(io("writing the index"))
     }
 
@@ -157,7 +172,7 @@ impl Index {
     /// As [`Self::save`]; if it is the other thread that fails, whoever calls next is told.
     pub(super) fn save_behind(&mut self, state: &mut State) -> Result<(), LedgerError> {
         self.finish(state).map_err(io("writing the index"))?;
-        let rest = self.begin_save(state).map_err(io("writing the index"))?;
+        let rest = self.begin_save(state, Moment::Busy).map_err(io("writing the index"))?;
         match thread::Builder::new().name("index".to_owned()).spawn(rest) {
             Ok(behind) => {
                 self.behind = Some(behind);
@@ -179,7 +194,7 @@ impl Index {
         let _ = self.finish(state);
         // A new base at once after the last part that there is room for: then least has changed
         // that the state must wait for.
-        let is_full = self.written.as_ref().is_some_and(Written::is_full);
+        let is_full = self.written.is_some_and(|written| written.is_full(Moment::Busy));
         if is_full || state.size - self.size >= EVERY {
             let _ = self.save_behind(state);
         }
@@ -209,9 +224,9 @@ impl Index {
     }
 
     /// Does of a part or a base what the state must wait for.
-    fn begin_save(&mut self, state: &mut State) -> io::Result<Rest> {
-        let Some(written) = self.written.take().filter(|written| !written.is_full()) else {
-            return self.begin_base(state);
+    fn begin_save(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
+        let Some(written) = self.written.take().filter(|written| !written.is_full(moment)) else {
+            return self.begin_base(state, moment);
         };
         let (folder, values) = (self.folder.clone(), self.values.clone());
         let changes = state.take_unshelved();
@@ -220,10 +235,14 @@ impl Index {
 
     /// Writes a new base, without building it in memory; what is left is to make it durable, and to
     /// let it take the old one's place.
-    fn begin_base(&mut self, state: &mut State) -> io::Result<Rest> {
+    fn begin_base(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
         // After this, everything has a place.
         state.take_changes()?;
-        if self.values.has_much_garbage() {
+        let most = match moment {
+            Moment::Busy => 3.0 / 4.0,
+            Moment::Quiet => 1.0 / 8.0,
+        };
+        if self.values.garbage() > most {
             self.move_values(state)?;
         }
         let (folder, values, size) = (self.folder.clone(), self.values.clone(), state.size);
@@ -309,7 +328,7 @@ fn read_places<V: Keep>(
         let (label, number): (Label, u64) = derived::read(from, len)?;
         places.push((label, ShelfPlace::new(number)));
     }
-    Ok(kept.at_places(values.clone(), V::HOT_MAX, places))
+    Ok(kept.at_places(values.clone(), V::HOT_MAX, places).learning())
 }
 
 /// Whoever reads the index, or takes it away, finds nobody who writes it.

@@ -24,9 +24,6 @@ use crate::model::state::{Shelf, ShelfError, ShelfPlace};
 /// Length and CRC-32.
 const HEAD_LEN: usize = 8;
 
-/// One byte of so many may be of no use.
-const GARBAGE_PART: u64 = 8;
-
 /// The most that is gathered before it is written.
 const TAIL_MAX: usize = 1 << 20;
 
@@ -88,10 +85,10 @@ impl Values {
         extent.garbage = known.garbage + (extent.len - known.len);
     }
 
-    /// Whether it is time for another file.
-    pub(super) fn has_much_garbage(&self) -> bool {
+    /// How much of the file is of no use, from 0 to 1.
+    pub(super) fn garbage(&self) -> f64 {
         let Extent { len, garbage, .. } = self.extent();
-        garbage > len / GARBAGE_PART
+        garbage as f64 / len.max(1) as f64
     }
 
     /// What was put is durable after this: how much that is. Others may go on meanwhile.

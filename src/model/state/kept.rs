@@ -78,6 +78,7 @@ pub struct Kept<V: Keep> {
     fault: Arc<OnceLock<ShelfError>>,
     /// What records are made and read with.
     dictionary: Dictionary,
+    learns: bool,
     recorder: Recorder,
 }
 
@@ -101,6 +102,7 @@ impl<V: Keep> Kept<V> {
             changed: None,
             fault: Arc::default(),
             dictionary: Dictionary::default(),
+            learns: false,
             recorder: Recorder::default(),
         }
     }
@@ -115,6 +117,11 @@ impl<V: Keep> Kept<V> {
         let places = places.into_iter().map(|(label, place)| (label, Some(place)));
         let (directory, dictionary) = (places.collect(), self.dictionary.clone());
         Self { directory, dictionary, ..Self::over(shelf, hot_max) }
+    }
+
+    /// The same, on a shelf that lasts: it is worth some time to make records short.
+    pub fn learning(self) -> Self {
+        Self { learns: true, ..self }
     }
 
     /// How many there are.
@@ -181,7 +188,9 @@ impl<V: Keep> Kept<V> {
             None => match self.directory.insert(label, None) {
                 Some(before) => before,
                 None => {
-                    self.dictionary.learn_new(&*value);
+                    if self.learns {
+                        self.dictionary.learn_new(&*value);
+                    }
                     None
                 }
             },
@@ -208,7 +217,9 @@ impl<V: Keep> Kept<V> {
             return None;
         }
         let result = change(Arc::make_mut(&mut value));
-        self.dictionary.learn_changed(&*value);
+        if self.learns {
+            self.dictionary.learn_changed(&*value);
+        }
         self.settle(label, value, lay);
         Some(result)
     }
@@ -467,6 +478,7 @@ impl<V: Keep> Clone for Kept<V> {
             changed: self.changed.clone(),
             fault: Arc::clone(&self.fault),
             dictionary: self.dictionary.clone(),
+            learns: self.learns,
             recorder: Recorder::default(),
         }
     }

@@ -10,7 +10,10 @@
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use lz4_flex::block::{compress_into_with_dict, decompress_with_dict, get_maximum_output_size};
+use lz4_flex::block::{
+    CompressTable, compress_into_with_dict, compress_into_with_table, decompress_with_dict,
+    get_maximum_output_size,
+};
 
 use crate::model::derived;
 
@@ -61,6 +64,7 @@ impl Dictionary {
 pub(super) struct Recorder {
     encoded: Vec<u8>,
     record: Vec<u8>,
+    table: CompressTable,
 }
 
 impl Recorder {
@@ -75,7 +79,11 @@ impl Recorder {
         derived::encode_onto(&(learnt_len, len), &mut self.record);
         let begin = self.record.len();
         self.record.resize(begin + get_maximum_output_size(self.encoded.len()), 0);
-        let len = compress_into_with_dict(&self.encoded, &mut self.record[begin..], learnt);
+        let block = &mut self.record[begin..];
+        let len = match learnt.is_empty() {
+            true => compress_into_with_table(&self.encoded, block, &mut self.table),
+            false => compress_into_with_dict(&self.encoded, block, learnt),
+        };
         self.record.truncate(begin + len.expect("there is room for the longest block"));
         &self.record
     }
