@@ -46,8 +46,9 @@ const EVERY: u64 = 65_536;
 const MAGIC: &[u8] = b"giftproof-index/v5\n";
 const HASH_LEN: u64 = 32;
 
-/// The parts may have at least so many bytes; see [`Moment`].
-const PARTS_LEN_MIN: u64 = 1 << 16;
+/// So many bytes of parts, or of values that are of no use, are put up with in any case; see
+/// [`Moment`].
+const PUT_UP_WITH: u64 = 1 << 16;
 
 type Hash = [u8; HASH_LEN as usize];
 
@@ -80,7 +81,8 @@ enum Moment {
     /// The ledger grows: the parts may have as many bytes as the base, and three in four of the
     /// values may be of no use.
     Busy,
-    /// It was opened, or is closed: a third of the base, and an eighth of the values.
+    /// It was opened, or is closed: a third of the base, and an eighth of the values, which alone is
+    /// a reason for a new base.
     Quiet,
 }
 
@@ -103,7 +105,7 @@ impl Written {
             Moment::Busy => self.base_len,
             Moment::Quiet => self.base_len / 3,
         };
-        self.parts_len >= PARTS_LEN_MIN.max(most)
+        self.parts_len >= PUT_UP_WITH.max(most)
     }
 }
 
@@ -223,9 +225,21 @@ impl Index {
         }
     }
 
+    /// Whether it is time to move the values together.
+    fn is_wasteful(&self, moment: Moment) -> bool {
+        let Extent { len, garbage, .. } = self.values.extent();
+        let most = match moment {
+            Moment::Busy => len / 4 * 3,
+            Moment::Quiet => len / 8,
+        };
+        garbage > most.max(PUT_UP_WITH)
+    }
+
     /// Does of a part or a base what the state must wait for.
     fn begin_save(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
-        let Some(written) = self.written.take().filter(|written| !written.is_full(moment)) else {
+        let wasteful = moment == Moment::Quiet && self.is_wasteful(moment);
+        let is_open = |written: &Written| !wasteful && !written.is_full(moment);
+        let Some(written) = self.written.take().filter(is_open) else {
             return self.begin_base(state, moment);
         };
         let (folder, values) = (self.folder.clone(), self.values.clone());
@@ -238,11 +252,7 @@ impl Index {
     fn begin_base(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
         // After this, everything has a place.
         state.take_changes()?;
-        let most = match moment {
-            Moment::Busy => 3.0 / 4.0,
-            Moment::Quiet => 1.0 / 8.0,
-        };
-        if self.values.garbage() > most {
+        if self.is_wasteful(moment) {
             self.move_values(state)?;
         }
         let (folder, values, size) = (self.folder.clone(), self.values.clone(), state.size);

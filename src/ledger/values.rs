@@ -85,12 +85,6 @@ impl Values {
         extent.garbage = known.garbage + (extent.len - known.len);
     }
 
-    /// How much of the file is of no use, from 0 to 1.
-    pub(super) fn garbage(&self) -> f64 {
-        let Extent { len, garbage, .. } = self.extent();
-        garbage as f64 / len.max(1) as f64
-    }
-
     /// What was put is durable after this: how much that is. Others may go on meanwhile.
     pub(super) fn sync(&self) -> io::Result<Extent> {
         let (file, extent) = {
