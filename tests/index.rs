@@ -266,7 +266,7 @@ fn a_part_that_another_thread_writes_is_whole_for_whoever_opens_next() {
     }
 }
 
-/// Long enough that parts are written while gifts go on changing.
+/// Long enough that parts and bases are written while gifts go on changing.
 #[test]
 #[ignore = "120,000 events take half a minute"]
 fn a_ledger_that_grew_while_its_index_was_written_is_that_of_a_replay() {
@@ -294,11 +294,22 @@ fn a_ledger_that_grew_while_its_index_was_written_is_that_of_a_replay() {
         let answers = writer.submit_many(events);
         assert!(answers.iter().all(Result::is_ok));
     }
+    // As a kill would leave it, when nothing is being written any more.
+    let mut killed = files(folder.path());
+    loop {
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let before = std::mem::replace(&mut killed, files(folder.path()));
+        if before == killed {
+            break;
+        }
+    }
     drop(writer);
-    assert!(files(folder.path())["changes"].len() > 1_000_000);
-    let ledger = Ledger::over(shared(), path).unwrap();
-    assert!(ledger.state().size > 100_000);
-    assert_eq!(*ledger.state(), *Ledger::over(shared(), None).unwrap().state());
+    assert!(killed["state"].len() > 1_000_000);
+    let replayed = Ledger::over(shared(), None).unwrap().state().clone();
+    assert!(replayed.size > 100_000);
+    assert_eq!(*Ledger::over(shared(), path).unwrap().state(), replayed, "closed");
+    put(folder.path(), &killed);
+    assert_eq!(*Ledger::over(shared(), path).unwrap().state(), replayed, "killed");
 }
 
 #[test]
