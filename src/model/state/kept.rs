@@ -65,7 +65,7 @@ struct Hot<V> {
 ///
 /// A copy shares the shelf with the original, and its faults.
 pub struct Kept<V: Keep> {
-    /// Where each value lies that is not hot; `None` for what never went there.
+    /// Where each value lies that is not hot; nothing is to be read from it of one that is.
     directory: BTreeMap<Label, Option<Place>>,
     hot: LruCache<Label, Hot<V>>,
     hot_weight: usize,
