@@ -11,7 +11,7 @@ use std::path::Path;
 use thiserror::Error;
 
 use crate::bundle::{LogFile, LogSource, TrustCopy};
-use crate::ledger::{BESIDE, Beside, CarryError, Ledger, LedgerError, carry};
+use crate::ledger::{BESIDE, Beside, CarryError, Ledger, LedgerError, Stage, carry};
 use crate::model::checkpoint::SignedCheckpoint;
 use crate::model::entry::Entry;
 use crate::model::event::Kind;
@@ -80,7 +80,7 @@ pub enum Step {
     /// Its entries are copied.
     Copy,
     /// The new ledger is opened, and its index built.
-    Index,
+    Index(Stage),
 }
 
 /// Told how far a step is.
@@ -194,7 +194,8 @@ impl<'a> Transfer<'a> {
     pub fn into_folder(&self, folder: &Path) -> Result<Ledger, TransferError> {
         let fill = |store: &LocalStore| self.into_store(store, folder);
         drop(LocalStore::create_by(folder, &BESIDE, fill)?);
-        let mut progress = |done, size| (self.told)(Step::Index, Progress { done, size });
+        let mut progress =
+            |stage, done, size| (self.told)(Step::Index(stage), Progress { done, size });
         Ok(Ledger::reindex(folder, &mut progress)?)
     }
 }

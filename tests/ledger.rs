@@ -8,7 +8,7 @@ use std::sync::Arc;
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
 use giftproof::bundle::{BundleLayout, Existing, LogFile, LogSource, OpenedBundle, TrustCopy};
-use giftproof::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, TRUST_FILE};
+use giftproof::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, Stage, TRUST_FILE};
 use giftproof::model::date::UnixMs;
 use giftproof::model::draft::Draft;
 use giftproof::model::encoding::{Blob, List};
@@ -251,16 +251,44 @@ fn the_state_is_the_same_with_and_without_the_index() {
     let (other, _) = folder_with(10);
     put_whole(other.path());
     check_ledger(&Ledger::open(other.path()).unwrap());
+}
 
-    fs::remove_file(&index).unwrap();
-    let mut reported = 0;
-    let ledger = Ledger::reindex(folder.path(), &mut |done, all| {
-        assert_eq!(all, 301);
-        reported = done;
-    });
-    assert_eq!(ledger.unwrap().state().size, 301);
-    assert_eq!(reported, 301);
-    assert!(index.exists());
+#[test]
+fn whoever_waits_for_a_ledger_is_told_how_far_it_is() {
+    // Of each stage: that it goes forward, and to its end.
+    let ends = |told: &[(Stage, u64, u64)]| {
+        let stages = told.chunk_by(|(a, ..), (b, ..)| a == b);
+        let stages = stages.map(|told| {
+            let (stage, _, all) = told[0];
+            assert!(told.is_sorted() && told.iter().all(|(_, _, whole)| *whole == all));
+            assert_eq!(told.last(), Some(&(stage, all, all)));
+            (stage, all)
+        });
+        stages.collect::<Vec<_>>()
+    };
+    let (folder, author) = folder_with(300);
+    let index = folder.path().join("index");
+    let mut told = Vec::new();
+    let mut tell = |stage, done, all| told.push((stage, done, all));
+
+    drop(Ledger::open_telling(folder.path(), &mut tell).unwrap());
+    assert_eq!(ends(&std::mem::take(&mut told)), [(Stage::Entries, 300)]);
+
+    fs::remove_file(index.join("state")).unwrap();
+    let mut tell = |stage, done, all| told.push((stage, done, all));
+    let ledger = Ledger::reindex(folder.path(), &mut tell).unwrap();
+    let kept = (ledger.state().gifts.len() + ledger.state().shipments.len()) as u64;
+    drop(ledger);
+    assert!(index.join("state").exists() && kept > 0);
+    assert_eq!(ends(&std::mem::take(&mut told)), [(Stage::Entries, 300), (Stage::Index, kept)]);
+
+    fs::remove_dir_all(&index).unwrap();
+    let writer = open(folder.path());
+    writer.submit(author.donation(7)).unwrap();
+    let kept = writer.with_state(|state| state.gifts.len() + state.shipments.len()) as u64;
+    let mut tell = |stage, done, all| told.push((stage, done, all));
+    writer.close_telling(&mut tell).unwrap();
+    assert_eq!(ends(&told), [(Stage::Index, kept)]);
 }
 
 #[test]

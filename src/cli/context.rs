@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::failure::{Failure, output_failed};
 use super::locales::Language;
-use super::progress::Progress;
+use super::progress::{Stages, open_word};
 use crate::ledger::{Ledger, LedgerError};
 use crate::model::date::UnixMs;
 use crate::model::key::SecretKey;
@@ -72,8 +72,9 @@ impl Context {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn open_at(&self, folder: &Path) -> Result<Ledger, Failure> {
-        let line = Progress::begin(self, "open");
-        let ledger = Ledger::open_telling(folder, &mut |done, all| line.at(done, all))?;
+        let stages = Stages::new(self, open_word);
+        let mut progress = |stage, done, all| stages.at(stage, done, all);
+        let ledger = Ledger::open_telling(folder, &mut progress)?;
         self.watch(ledger.state(), |fault| LedgerError::from(fault).into());
         Ok(ledger)
     }
@@ -99,11 +100,20 @@ impl Context {
     pub fn open_writer(&self) -> Result<Writer, Failure> {
         let folder = self.ledger_dir()?;
         let operator = self.operator_with_mark()?;
-        let line = Progress::begin(self, "open");
-        let mut progress = |done, all| line.at(done, all);
+        let stages = Stages::new(self, open_word);
+        let mut progress = |stage, done, all| stages.at(stage, done, all);
         let writer = Writer::open_telling(folder, operator, Clock::System, &mut progress)?;
         writer.with_state(|state| self.watch(state, |fault| LedgerError::from(fault).into()));
         Ok(writer)
+    }
+
+    /// Closes the ledger, and shows how far that is.
+    ///
+    /// # Errors
+    /// As [`Writer::close`].
+    pub fn close(&self, writer: Writer) -> Result<(), Failure> {
+        let stages = Stages::new(self, open_word);
+        Ok(writer.close_telling(&mut |stage, done, all| stages.at(stage, done, all))?)
     }
 
     /// The operator's key, with the mark of the newest checkpoint that it signed beside it.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::context::Context;
 use super::failure::{Failure, write_failed};
 use super::init::{check_output, write_trust};
-use super::progress::Progress;
+use super::progress::{Progress, Stages, index_word};
 use super::witnesses::ask_before_export;
 use crate::bundle::{Existing, WriteError};
 use crate::ledger::{Ledger, LedgerError};
@@ -92,9 +92,10 @@ pub fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Failure> {
 /// # Errors
 /// When the ledger cannot be read or the index not be written.
 pub fn reindex(ctx: &Context) -> Result<(), Failure> {
-    let line = Progress::begin(ctx, "index");
-    let ledger = Ledger::reindex(ctx.ledger_dir()?, &mut |done, all| line.at(done, all))?;
-    drop(line);
+    let stages = Stages::new(ctx, index_word);
+    let mut progress = |stage, done, all| stages.at(stage, done, all);
+    let ledger = Ledger::reindex(ctx.ledger_dir()?, &mut progress)?;
+    stages.clear();
     let size = ledger.state().size;
     ctx.answer(&json!({ "size": size }), &(ctx.say("done.reindexed", &[("count", &size)]) + "\n"))
 }

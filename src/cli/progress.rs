@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::context::Context;
 use super::phrases::number;
+use crate::ledger::Stage;
 
 /// What is done sooner than this is not worth a line.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -82,6 +83,22 @@ impl<'a, S: Copy + PartialEq> Stages<'a, S> {
     /// The line goes, until there is more to tell.
     pub fn clear(&self) {
         self.line.take();
+    }
+}
+
+/// The word for a stage of a ledger that is opened or closed.
+pub fn open_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Entries => "open",
+        Stage::Index => "save",
+    }
+}
+
+/// The word for a stage of a ledger whose index is built.
+pub fn index_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Entries => "index",
+        Stage::Index => "save",
     }
 }
 

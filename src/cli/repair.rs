@@ -8,7 +8,7 @@ use serde_json::json;
 use super::audit::open_source;
 use super::context::Context;
 use super::failure::Failure;
-use super::progress::Stages;
+use super::progress::{Stages, index_word};
 use crate::repair::{self, Damage, Phase, Progress, RepairError};
 
 /// How many damages are told to people one by one; programs get all.
@@ -89,7 +89,7 @@ fn word(phase: Phase) -> &'static str {
         Phase::Reading => "read",
         Phase::Judging => "judge",
         Phase::Writing => "copy",
-        Phase::Indexing => "index",
+        Phase::Indexing(stage) => index_word(stage),
     }
 }
 

@@ -16,7 +16,7 @@ pub fn run(ctx: &Context) -> Result<(), Failure> {
     let writer = ctx.open_writer()?;
     let accepted = writer.seal()?;
     let entry = writer.with_ledger(|ledger| ledger.entry(accepted.index))?;
-    writer.close()?;
+    ctx.close(writer)?;
     let seal = statement(&entry)?;
     let tables = Sort::ALL.iter().map(|sort| (sort.word().to_owned(), json!(seal.table(*sort))));
     let tables: Map<String, Value> = tables.collect();

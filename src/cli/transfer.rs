@@ -9,7 +9,7 @@ use super::audit::{is_ledger, read_trust, with_files};
 use super::context::Context;
 use super::failure::Failure;
 use super::mirror::of_report;
-use super::progress::Stages;
+use super::progress::{Stages, index_word};
 use crate::bundle::LogSource;
 use crate::ledger::TRUST_FILE;
 use crate::model::checkpoint::SignedCheckpoint;
@@ -85,7 +85,7 @@ fn word(step: Step) -> &'static str {
     match step {
         Step::Audit => "audit",
         Step::Copy => "copy",
-        Step::Index => "index",
+        Step::Index(stage) => index_word(stage),
     }
 }
 

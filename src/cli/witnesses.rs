@@ -248,7 +248,7 @@ pub fn close(ctx: &Context, writer: Writer) -> Result<Vec<Value>, Failure> {
             ctx.note("note.witness-failed", &[("name", &asked.witness), ("why", &why)]);
         }
     }
-    writer.close()?;
+    ctx.close(writer)?;
     Ok(asked.iter().map(value).collect())
 }
 

@@ -87,7 +87,7 @@ impl Ledger {
         // Nobody writes the index while it is read.
         self.index = None;
         let (store, folder) = (self.log.store().clone(), self.folder.as_deref());
-        *self = Self::witnessed_by(store, folder, witnessed, &mut |_, _| {})?;
+        *self = Self::witnessed_by(store, folder, witnessed, &mut |_, _, _| {})?;
         Ok(())
     }
 

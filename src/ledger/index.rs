@@ -35,9 +35,9 @@ use crate::model::state::{
     Changes, Gift, Keep, Kept, Label, ShelfPlace, Shelved, Shipment, State, Unshelved,
 };
 
-use super::Log;
 use super::error::{LedgerError, io};
 use super::values::{Extent, Values};
+use super::{Log, Stage};
 
 /// The index is written after so many entries: opening replays no more, if it is there. Seldom, so
 /// that a gift is not written once more for each of its events.
@@ -49,6 +49,9 @@ const HASH_LEN: u64 = 32;
 /// So many bytes of parts, or of values that are of no use, are put up with in any case; see
 /// [`Moment`].
 const PUT_UP_WITH: u64 = 1 << 16;
+
+/// Whoever waits is told after so many gifts and shipments that are written.
+const TOLD_EVERY: u64 = 4096;
 
 type Hash = [u8; HASH_LEN as usize];
 
@@ -122,12 +125,25 @@ impl Index {
     }
 
     /// The index, and the state that it holds, as far as it fits the log; none without a base.
-    pub(super) fn load(folder: &Path, log: &Log) -> Option<(Self, State)> {
+    /// `progress` is told the entries in proportion to the bytes that were read.
+    pub(super) fn load(
+        folder: &Path,
+        log: &Log,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> Option<(Self, State)> {
         let folder = folder.join("index");
-        let base = File::open(folder.join("state")).and_then(|file| read_base(&file, &folder)).ok();
+        let len = |name| fs::metadata(folder.join(name)).map_or(0, |about| about.len());
+        // The base is read twice.
+        let (mut read, all) = (0, 2 * len("state") + len("changes"));
+        let mut tell = |more| {
+            read += more;
+            progress(Stage::Entries, share(log.size(), read, all), log.size());
+        };
+        let base = File::open(folder.join("state"));
+        let base = base.and_then(|file| read_base(&file, &folder, &mut tell)).ok();
         let (mut state, mut written, values) = base.filter(|(state, ..)| is_of(log, state))?;
         let fits = |changes: &Changes| has(log, changes.size, changes.last_leaf);
-        take_in_parts(&folder, &mut state, &mut written, &values, fits);
+        take_in_parts(&folder, &mut state, &mut written, &values, fits, &mut tell);
         state.track_changes();
         values.remove_others(&folder);
         let size = state.size;
@@ -138,8 +154,9 @@ impl Index {
     pub(super) fn is_damaged(folder: &Path) -> bool {
         let folder = folder.join("index");
         let Ok(base) = File::open(folder.join("state")) else { return false };
-        let Ok((mut state, mut written, values)) = read_base(&base, &folder) else { return true };
-        take_in_parts(&folder, &mut state, &mut written, &values, |_| true);
+        let base = read_base(&base, &folder, &mut |_| {});
+        let Ok((mut state, mut written, values)) = base else { return true };
+        take_in_parts(&folder, &mut state, &mut written, &values, |_| true, &mut |_| {});
         let parts = fs::metadata(folder.join("changes")).map_or(0, |about| about.len());
         parts != written.parts_len
             || state.gifts.records().any(|record| record.is_err())
@@ -153,18 +170,22 @@ impl Index {
     }
 
     /// Writes what has changed in the state since it was loaded or saved; all of it, if that is not
-    /// written yet, or it is time for a new base.
+    /// written yet, or it is time for a new base, of which `progress` is told.
     ///
     /// # Errors
     /// `ledger/io`; the old index, or a part of it, is then there, and the next time all is
     /// written.
-    pub(super) fn save(&mut self, state: &mut State) -> Result<(), LedgerError> {
+    pub(super) fn save(
+        &mut self,
+        state: &mut State,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> Result<(), LedgerError> {
         // What has gone wrong there is mended by a new base.
         let _ = self.finish(state);
         if self.written.is_some() && self.size == state.size {
             return Ok(());
         }
-        let saved = self.begin_save(state, Moment::Quiet).and_then(|rest| rest());
+        let saved = self.begin_save(state, Moment::Quiet, progress).and_then(|rest| rest());
         self.take_saved(saved, state).map_err(io("writing the index"))
     }
 
@@ -174,7 +195,8 @@ impl Index {
     /// As [`Self::save`]; if it is the other thread that fails, whoever calls next is told.
     pub(super) fn save_behind(&mut self, state: &mut State) -> Result<(), LedgerError> {
         self.finish(state).map_err(io("writing the index"))?;
-        let rest = self.begin_save(state, Moment::Busy).map_err(io("writing the index"))?;
+        let rest = self.begin_save(state, Moment::Busy, &mut |_, _, _| {});
+        let rest = rest.map_err(io("writing the index"))?;
         match thread::Builder::new().name("index".to_owned()).spawn(rest) {
             Ok(behind) => {
                 self.behind = Some(behind);
@@ -236,11 +258,16 @@ impl Index {
     }
 
     /// Does of a part or a base what the state must wait for.
-    fn begin_save(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
+    fn begin_save(
+        &mut self,
+        state: &mut State,
+        moment: Moment,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> io::Result<Rest> {
         let wasteful = moment == Moment::Quiet && self.is_wasteful(moment);
         let is_open = |written: &Written| !wasteful && !written.is_full(moment);
         let Some(written) = self.written.take().filter(is_open) else {
-            return self.begin_base(state, moment);
+            return self.begin_base(state, moment, progress);
         };
         let (folder, values) = (self.folder.clone(), self.values.clone());
         let changes = state.take_unshelved();
@@ -249,11 +276,26 @@ impl Index {
 
     /// Writes a new base, without building it in memory; what is left is to make it durable, and to
     /// let it take the old one's place.
-    fn begin_base(&mut self, state: &mut State, moment: Moment) -> io::Result<Rest> {
+    fn begin_base(
+        &mut self,
+        state: &mut State,
+        moment: Moment,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> io::Result<Rest> {
         // After this, everything has a place.
         state.take_changes()?;
-        if self.is_wasteful(moment) {
-            self.move_values(state)?;
+        let (count, wasteful) =
+            (state.gifts.len() + state.shipments.len(), self.is_wasteful(moment));
+        let all = count as u64 * if wasteful { 2 } else { 1 };
+        let mut done = 0;
+        let mut one_more = || {
+            done += 1;
+            if done % TOLD_EVERY == 0 || done == all {
+                progress(Stage::Index, done, all);
+            }
+        };
+        if wasteful {
+            self.move_values(state, &mut one_more)?;
         }
         let (folder, values, size) = (self.folder.clone(), self.values.clone(), state.size);
         let partial = folder.join("state.partial");
@@ -261,8 +303,8 @@ impl Index {
         writer.write_all(MAGIC)?;
         derived::write(&values.extent(), &mut writer)?;
         derived::write(state, &mut writer)?;
-        write_places(&state.gifts, &mut writer)?;
-        write_places(&state.shipments, &mut writer)?;
+        write_places(&state.gifts, &mut writer, &mut one_more)?;
+        write_places(&state.shipments, &mut writer, &mut one_more)?;
         let Hashed { inner: mut file, hash } = writer.into_inner()?;
         let hash: Hash = hash.finalize().into();
         file.write_all(&hash)?;
@@ -282,10 +324,11 @@ impl Index {
     }
 
     /// Copies what is of use to another file of values. After an error all is where it was.
-    fn move_values(&mut self, state: &mut State) -> io::Result<()> {
+    fn move_values(&mut self, state: &mut State, moved: &mut dyn FnMut()) -> io::Result<()> {
         let values = Values::create(&self.folder, rand::random())?;
-        let gifts = self.values.copy(&self.folder, &state.gifts.taken(), &values)?;
-        let shipments = self.values.copy(&self.folder, &state.shipments.taken(), &values)?;
+        let mut copy = |taken: &[_]| self.values.copy(&self.folder, taken, &values, moved);
+        let gifts = copy(&state.gifts.taken())?;
+        let shipments = copy(&state.shipments.taken())?;
         state.gifts.relocate(values.clone(), gifts);
         state.shipments.relocate(values.clone(), shipments);
         self.values = values;
@@ -317,11 +360,16 @@ fn append(
     Ok(Saved { written, shelved: Some(shelved), size })
 }
 
-fn write_places<V: Keep>(kept: &Kept<V>, into: &mut impl Write) -> io::Result<()> {
+fn write_places<V: Keep>(
+    kept: &Kept<V>,
+    into: &mut impl Write,
+    written: &mut dyn FnMut(),
+) -> io::Result<()> {
     into.write_all(&(kept.len() as u64).to_be_bytes())?;
     for (label, place) in kept.places() {
         let place = place.expect("all that has changed was put on the shelf");
         derived::write(&(label, place.number()), into)?;
+        written();
     }
     Ok(())
 }
@@ -361,21 +409,28 @@ fn has(log: &Log, size: u64, last: LeafHash) -> bool {
     size.checked_sub(1).is_some_and(|index| log.leaf(index).is_ok_and(|leaf| leaf == last))
 }
 
-fn read_base(mut file: &File, folder: &Path) -> io::Result<(State, Written, Values)> {
+/// `read` is told of the bytes as they are read, which they are twice.
+fn read_base(
+    mut file: &File,
+    folder: &Path,
+    read: &mut dyn FnMut(u64),
+) -> io::Result<(State, Written, Values)> {
     let damaged = || io::Error::from(io::ErrorKind::InvalidData);
     let base_len = file.metadata()?.len();
     let hashed_len = base_len.checked_sub(HASH_LEN).ok_or_else(damaged)?;
     // Nothing is decoded before it is known to be what was written: decoding reserves memory for
     // the lengths that it reads, and more for those of a longer file.
     let mut hashed = Hashed::new(io::sink());
-    io::copy(&mut BufReader::with_capacity(1 << 20, file).take(hashed_len), &mut hashed)?;
+    let told = Told { inner: file, read: &mut *read };
+    io::copy(&mut BufReader::with_capacity(1 << 20, told).take(hashed_len), &mut hashed)?;
     let hash: Hash = hashed.hash.finalize().into();
     file.seek(SeekFrom::Start(hashed_len))?;
     if array::<{ HASH_LEN as usize }>(&mut file)? != hash {
         return Err(damaged());
     }
     file.rewind()?;
-    let mut content = BufReader::with_capacity(1 << 20, file).take(hashed_len);
+    let told = Told { inner: file, read };
+    let mut content = BufReader::with_capacity(1 << 20, told).take(hashed_len);
     if array::<{ MAGIC.len() }>(&mut content)? != MAGIC {
         return Err(damaged());
     }
@@ -399,6 +454,7 @@ fn take_in_parts(
     written: &mut Written,
     values: &Values,
     fits: impl Fn(&Changes) -> bool,
+    read: &mut dyn FnMut(u64),
 ) {
     let Ok(mut parts) = File::open(folder.join("changes")) else { return };
     while let Some(((extent, changes), hash, len)) = read_part(&mut parts, written)
@@ -409,6 +465,7 @@ fn take_in_parts(
         values.know(extent);
         written.hash = hash;
         written.parts_len += len;
+        read(len);
     }
 }
 
@@ -427,6 +484,26 @@ fn read_part(from: &mut File, after: &Written) -> Option<((Extent, Changes), Has
 
 fn part_hash(after: &Hash, changes: &[u8]) -> Hash {
     Sha256::new().chain_update(after).chain_update(changes).finalize().into()
+}
+
+/// So much of a whole as `done` is of `all`.
+fn share(whole: u64, done: u64, all: u64) -> u64 {
+    let share = u128::from(whole) * u128::from(done.min(all)) / u128::from(all.max(1));
+    u64::try_from(share).expect("a part of the whole")
+}
+
+/// What is read through here, and who is told of it.
+struct Told<'a, T> {
+    inner: T,
+    read: &'a mut dyn FnMut(u64),
+}
+
+impl<T: Read> Read for Told<'_, T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let len = self.inner.read(into)?;
+        (self.read)(len as u64);
+        Ok(len)
+    }
 }
 
 /// What is written through here, with the hash of it.

@@ -62,6 +62,15 @@ pub const TRUST_FILE: &str = "giftproof.trust";
 /// A catch-up of so many entries is worth an index of its own.
 const CATCH_UP_WORTH_SAVING: u64 = 4096;
 
+/// What takes long when a ledger is opened, indexed or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Entries are taken in, out of the index, or one by one.
+    Entries,
+    /// Gifts and shipments are written to the index.
+    Index,
+}
+
 /// A ledger that is open for reading.
 ///
 /// It has the folder to itself: no other process can open it meanwhile.
@@ -81,16 +90,16 @@ impl Ledger {
     /// `ledger/head-signature`, `ledger/entry`, `ledger/rules` where it is damaged;
     /// `ledger/rolled-back` and `ledger/forked` where it is not the one that was published.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
-        Self::open_telling(dir, &mut |_, _| {})
+        Self::open_telling(dir, &mut |_, _, _| {})
     }
 
-    /// As [`Self::open`]. `progress` is told the entries that are replayed, and how many there are.
+    /// As [`Self::open`]. `progress` is told how much of a stage is done, and how much there is.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn open_telling(
         dir: &Path,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         Self::over_telling(Arc::new(LocalStore::open(dir)?), Some(dir), progress)
     }
@@ -100,7 +109,7 @@ impl Ledger {
     /// # Errors
     /// As [`Self::open`].
     pub fn over(store: Arc<dyn Store>, folder: Option<&Path>) -> Result<Self, LedgerError> {
-        Self::over_telling(store, folder, &mut |_, _| {})
+        Self::over_telling(store, folder, &mut |_, _, _| {})
     }
 
     /// As [`Self::over`] and [`Self::open_telling`].
@@ -110,7 +119,7 @@ impl Ledger {
     pub fn over_telling(
         store: Arc<dyn Store>,
         folder: Option<&Path>,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         let witnessed = Arc::new(Witnessed::open(folder)?);
         Self::witnessed_by(store, folder, witnessed, progress)
@@ -121,21 +130,24 @@ impl Ledger {
         store: Arc<dyn Store>,
         folder: Option<&Path>,
         witnessed: Arc<Witnessed>,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, witnessed)?;
-        let (index, known) = folder.and_then(|folder| Index::load(folder, &log)).unzip();
+        let (index, known) = folder.and_then(|folder| Index::load(folder, &log, progress)).unzip();
         // Derived: without a place for it, all is in memory, and each opening replays.
         let index = index.or_else(|| Index::begin(folder?).ok());
         Self::of_log(log, index, known, folder, progress)
     }
 
-    /// Builds the index of a ledger folder anew from its entries. `progress` is told the entries
-    /// that are done, and how many there are.
+    /// Builds the index of a ledger folder anew from its entries. `progress` is told how much of a
+    /// stage is done, and how much there is.
     ///
     /// # Errors
     /// As [`Self::open`], and `ledger/io` if the index cannot be written.
-    pub fn reindex(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Self, LedgerError> {
+    pub fn reindex(
+        dir: &Path,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> Result<Self, LedgerError> {
         Self::reindex_over(Arc::new(LocalStore::open(dir)?), dir, progress)
     }
 
@@ -144,7 +156,7 @@ impl Ledger {
         mut index: Option<Index>,
         known: Option<State>,
         folder: Option<&Path>,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         let state = replay(known, &log, &mut index, progress)?;
         let folder = folder.map(Path::to_path_buf);
@@ -163,7 +175,7 @@ impl Ledger {
         }
         if ledger.unindexed() >= CATCH_UP_WORTH_SAVING {
             // Derived: without it, the next opening takes as long as this one.
-            let _ = ledger.save_index();
+            let _ = ledger.save_index_telling(progress);
         }
         Ok(ledger)
     }
@@ -304,7 +316,18 @@ impl Ledger {
     /// # Errors
     /// `ledger/io`.
     pub fn save_index(&mut self) -> Result<(), LedgerError> {
-        self.index.as_mut().map_or(Ok(()), |index| index.save(&mut self.state))
+        self.save_index_telling(&mut |_, _, _| {})
+    }
+
+    /// As [`Self::save_index`]. `progress` is told how much of it is done, and how much there is.
+    ///
+    /// # Errors
+    /// As [`Self::save_index`].
+    pub fn save_index_telling(
+        &mut self,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> Result<(), LedgerError> {
+        self.index.as_mut().map_or(Ok(()), |index| index.save(&mut self.state, progress))
     }
 
     /// As [`Self::save_index`], but that most of it is done by another thread while the ledger goes
@@ -342,7 +365,7 @@ fn replay(
     known: Option<State>,
     log: &Log,
     index: &mut Option<Index>,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Stage, u64, u64),
 ) -> Result<State, LedgerError> {
     let rules = |index| move |violation| LedgerError::Rules { index, violation };
     let mut state = match known {
@@ -376,7 +399,7 @@ fn replay(
         };
         state.advance_by_hash(at, header.recorded_at, log.leaf(at)?, &touched);
         index.iter_mut().for_each(|index| index.save_if_due(&mut state));
-        progress(state.size, log.size());
+        progress(Stage::Entries, state.size, log.size());
     }
     Ok(state)
 }

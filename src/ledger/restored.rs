@@ -10,7 +10,7 @@ use crate::store::Store;
 use super::error::{LedgerError, io};
 use super::index::Index;
 use super::witnessed::{Witnessed, read_policy};
-use super::{CHECKPOINT_FILE, Ledger, Log, TRUST_FILE, published};
+use super::{CHECKPOINT_FILE, Ledger, Log, Stage, TRUST_FILE, published};
 
 impl Ledger {
     /// A ledger whose log is in this store and which has no folder, from its entries alone.
@@ -19,7 +19,7 @@ impl Ledger {
     /// As [`Self::open`].
     pub(crate) fn replayed(
         store: Arc<dyn Store>,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, Arc::new(Witnessed::open(None)?))?;
         Self::of_log(log, None, None, None, progress)
@@ -32,12 +32,12 @@ impl Ledger {
     pub(crate) fn reindex_over(
         store: Arc<dyn Store>,
         dir: &Path,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, LedgerError> {
         let log = Log::open(store, Arc::new(Witnessed::open(Some(dir))?))?;
         let index = Index::begin(dir).map_err(io("making the folder of the index"))?;
         let mut ledger = Self::of_log(log, Some(index), None, Some(dir), progress)?;
-        ledger.save_index()?;
+        ledger.save_index_telling(progress)?;
         Ok(ledger)
     }
 

@@ -97,11 +97,13 @@ impl Values {
     }
 
     /// Puts what lies at these places, in their order, into another file: gives the places there.
+    /// `copied` is called for each.
     pub(super) fn copy(
         &self,
         folder: &Path,
         places: &[ShelfPlace],
         into: &Self,
+        copied: &mut dyn FnMut(),
     ) -> io::Result<Vec<ShelfPlace>> {
         let number = {
             let mut open = self.file();
@@ -111,7 +113,7 @@ impl Values {
         let file = File::open(path(folder, number))?;
         let (mut from, mut into) = (BufReader::with_capacity(TAIL_MAX, file), into.clone());
         let mut at = 0;
-        let copied = places.iter().map(|place| {
+        let places = places.iter().map(|place| {
             let skip = i64::try_from(place.number() - at).map_err(io::Error::other)?;
             from.seek_relative(skip)?;
             let (len, crc) = head(&array::<HEAD_LEN>(&mut from)?)?;
@@ -119,9 +121,10 @@ impl Values {
             // What a record states is not believed: no more is allocated than there is.
             from.by_ref().take(len as u64).read_to_end(&mut bytes)?;
             at = place.number() + (HEAD_LEN + bytes.len()) as u64;
+            copied();
             Ok(into.put(checked(&bytes, len, crc)?)?)
         });
-        copied.collect()
+        places.collect()
     }
 
     /// Takes away every file but this one; those that cannot be are tried again the next time.

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::bundle::LogSource;
-use crate::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, TRUST_FILE};
+use crate::ledger::{CHECKPOINT_FILE, Ledger, LedgerError, Stage, TRUST_FILE};
 use crate::model::tile::TILE_WIDTH;
 use crate::store::{
     Commit, FolderLock, LocalStore, ObjectName, Store as _, begin_replacing, replace_log,
@@ -61,7 +61,7 @@ pub enum Phase {
     /// The new log is written.
     Writing,
     /// The index is built.
-    Indexing,
+    Indexing(Stage),
 }
 
 /// What was done.
@@ -153,8 +153,8 @@ impl Examined {
         }
         // Opens the folder as everybody will.
         let store = Arc::new(LocalStore::open_locked(&folder, &lock)?);
-        let ledger = Ledger::reindex_over(store, &folder, &mut |done, all| {
-            progress(Progress { phase: Phase::Indexing, done, all });
+        let ledger = Ledger::reindex_over(store, &folder, &mut |stage, done, all| {
+            progress(Progress { phase: Phase::Indexing(stage), done, all });
         })?;
         ledger.restore_files(&folder)?;
         Ok(Mended { size, aside })
@@ -191,7 +191,7 @@ fn write_log(
     // What was read twice may have changed: only what is on disk now counts.
     let lock = FolderLock::take(folder)?;
     let store = Arc::new(LocalStore::open_locked(folder, &lock)?);
-    Ledger::replayed(store, &mut |done, all| {
+    Ledger::replayed(store, &mut |_, done, all| {
         progress(Progress { phase: Phase::Judging, done, all });
     })?;
     Ok(())

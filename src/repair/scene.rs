@@ -183,7 +183,7 @@ impl Scene {
             false => lost(Lost::from(size - 1..size)),
         };
         let gathered = whole.ok_or_else(forked)?;
-        let ledger = Ledger::replayed(gathered.clone(), &mut |done, all| {
+        let ledger = Ledger::replayed(gathered.clone(), &mut |_, done, all| {
             progress(Progress { phase: Phase::Judging, done, all });
         })?;
         Ok((gathered, ledger))

@@ -26,14 +26,14 @@ mod texts;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::cosign::{Asked, Cosigner};
-use crate::ledger::{Ledger, LedgerError, Log, TRUST_FILE};
+use crate::ledger::{Ledger, LedgerError, Log, Stage, TRUST_FILE};
 use crate::model::encoding::Malformed;
 use crate::model::entry::{NO_LEAF, SignedEvent};
 use crate::model::event::Anchor;
@@ -185,6 +185,8 @@ pub struct Writer {
     genesis: LeafHash,
     gate: Option<JoinHandle<()>>,
     sequencer: Option<JoinHandle<Result<(), Arc<LedgerError>>>>,
+    /// How far the sequencer is with the index when it ends.
+    saving: Mutex<mpsc::Receiver<(Stage, u64, u64)>>,
 }
 
 impl Writer {
@@ -248,10 +250,10 @@ impl Writer {
         operator: impl Into<Operator>,
         clock: Clock,
     ) -> Result<Self, WriterError> {
-        Self::open_telling(dir, operator, clock, &mut |_, _| {})
+        Self::open_telling(dir, operator, clock, &mut |_, _, _| {})
     }
 
-    /// As [`Self::open`]. `progress` is told the entries that are replayed, and how many there are.
+    /// As [`Self::open`]. `progress` is told how much of a stage is done, and how much there is.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -259,7 +261,7 @@ impl Writer {
         dir: &Path,
         operator: impl Into<Operator>,
         clock: Clock,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Stage, u64, u64),
     ) -> Result<Self, WriterError> {
         let store = LocalStore::open(dir).map_err(LedgerError::from)?;
         let ledger = Ledger::over_telling(Arc::new(store), Some(dir), progress)?;
@@ -303,6 +305,7 @@ impl Writer {
         let genesis = ledger.state().genesis;
         let ledger = Arc::new(RwLock::new(ledger));
         let queues = Arc::new(Queues::default());
+        let (told, saving) = mpsc::channel();
         let sequencer = Sequencer {
             ledger: Arc::clone(&ledger),
             queues: Arc::clone(&queues),
@@ -312,6 +315,7 @@ impl Writer {
             mark,
             failing: false,
             cosigner: cosigner.clone(),
+            saving: told,
         };
         let mut writer = Self {
             ledger,
@@ -322,6 +326,7 @@ impl Writer {
             genesis,
             gate: None,
             sequencer: None,
+            saving: Mutex::new(saving),
         };
         writer.sequencer = Some(start("sequencer", move || sequencer.run())?);
         writer.gate = Some(start("gate", move || Gate::new(genesis).run(&queues, &clock))?);
@@ -475,19 +480,37 @@ impl Writer {
     ///
     /// # Errors
     /// [`WriterError::Stopped`].
-    pub fn close(mut self) -> Result<(), WriterError> {
-        match self.stop() {
+    pub fn close(self) -> Result<(), WriterError> {
+        self.close_telling(&mut |_, _, _| {})
+    }
+
+    /// As [`Self::close`]. `progress` is told how much of the index is written, and how much there
+    /// is.
+    ///
+    /// # Errors
+    /// As [`Self::close`].
+    pub fn close_telling(
+        mut self,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> Result<(), WriterError> {
+        match self.stop(progress) {
             Ok(outcome) => outcome.map_err(WriterError::Stopped),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 
-    fn stop(&mut self) -> thread::Result<Result<(), Arc<LedgerError>>> {
+    fn stop(
+        &mut self,
+        progress: &mut dyn FnMut(Stage, u64, u64),
+    ) -> thread::Result<Result<(), Arc<LedgerError>>> {
         self.queues.close();
         // The gate closes the queue behind it when the one before it is empty; unless it was never
         // started.
         let gate = self.gate.take().map_or(Ok(()), JoinHandle::join);
         self.queues.close_gate();
+        // Ends with the sequencer.
+        let saving = self.saving.get_mut().unwrap_or_else(PoisonError::into_inner);
+        saving.iter().for_each(|(stage, done, all)| progress(stage, done, all));
         let sequencer = self.sequencer.take().map_or(Ok(Ok(())), JoinHandle::join);
         // The sequencer had the other one: who still asks witnesses lets go of the folder.
         self.cosigner = None;
@@ -498,7 +521,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // What failed was answered to those who submitted; `close` tells the rest.
-        let _ = self.stop();
+        let _ = self.stop(&mut |_, _, _| {});
     }
 }
 

@@ -9,11 +9,11 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc};
 use std::time::Duration;
 
 use crate::cosign::Cosigner;
-use crate::ledger::{AppendError, Ledger, LedgerError};
+use crate::ledger::{AppendError, Ledger, LedgerError, Stage};
 use crate::model::date::UnixMs;
 use crate::model::draft::Draft;
 use crate::model::entry::Entry;
@@ -53,6 +53,8 @@ pub(super) struct Sequencer {
     /// The last commit did not go through.
     pub(super) failing: bool,
     pub(super) cosigner: Option<Arc<Cosigner>>,
+    /// Who closes the ledger is told how far it is.
+    pub(super) saving: mpsc::Sender<(Stage, u64, u64)>,
 }
 
 /// Nobody waits for ever: also when the sequencer ends by a panic, all are answered.
@@ -110,7 +112,11 @@ impl Sequencer {
         if ledger.unindexed() == 0 {
             return Ok(());
         }
-        ledger.save_index().map_err(Arc::new)
+        let mut tell = |stage, done, all| {
+            // A writer that was dropped by a panic listens no more.
+            let _ = self.saving.send((stage, done, all));
+        };
+        ledger.save_index_telling(&mut tell).map_err(Arc::new)
     }
 
     /// Whether the witnesses let us sign on top of this log.

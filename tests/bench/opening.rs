@@ -75,7 +75,7 @@ pub fn reindex(folder: &Folder) -> Result<()> {
 
 /// As [`reindex`], in this process.
 pub fn reindex_once(folder: &Folder) -> Result<()> {
-    let (ledger, seconds) = timed(|| Ledger::reindex(&folder.ledger(), &mut |_, _| {}));
+    let (ledger, seconds) = timed(|| Ledger::reindex(&folder.ledger(), &mut |_, _, _| {}));
     let entries = ledger?.state().size;
     print(json!({
         "what": "reindex", "entries": entries, "rate": rate(entries, seconds),
