@@ -27,7 +27,7 @@ use crate::forge::*;
 use crate::util::*;
 
 pub fn run(source: &dyn LogSource, trust: Option<&TrustFile>) -> Report {
-    let options = Options { threads: NonZeroUsize::new(2).unwrap(), progress: None };
+    let options = Options { threads: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     audit(source, trust, &options).unwrap()
 }
 
@@ -145,7 +145,8 @@ fn threads_and_progress_change_nothing() {
         let seen = RefCell::new(Vec::new());
         let progress = |progress: Progress| seen.borrow_mut().push((progress.done, progress.size));
         let threads = NonZeroUsize::new(threads).unwrap();
-        let report = audit(&files, None, &Options { threads, progress: Some(&progress) }).unwrap();
+        let options = Options { threads, progress: Some(&progress), ..Options::default() };
+        let report = audit(&files, None, &options).unwrap();
         assert_clean(&report, &world);
         let size = world.state.size;
         assert_eq!(seen.into_inner(), [(256, size), (size, size)]);

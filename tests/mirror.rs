@@ -1,6 +1,7 @@
 //! Mirrors: whoever reads one sees the old log or the new, whatever happens while it is changed,
 //! and only a log that extends the copy is taken.
 
+use std::cell::RefCell;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -29,7 +30,7 @@ fn follow_with(
     source: &dyn LogSource,
     trust: Option<&TrustFile>,
 ) -> Result<Followed, MirrorError> {
-    let options = Options { threads: NonZeroUsize::new(2).unwrap(), progress: None };
+    let options = Options { threads: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     Mirror::open(folder).unwrap().follow(source, trust, SECONDS, &options)
 }
 
@@ -156,6 +157,20 @@ impl LogSource for Breaking {
     fn entries(&self, bundle: &BundleCoord) -> Result<Vec<u8>, SourceError> {
         self.read(LogFile::Entries(*bundle))
     }
+}
+
+#[test]
+fn whoever_mirrors_is_told_how_much_is_kept_for_the_next_audit() {
+    let (world, entries) = entries();
+    let folder = tempfile::tempdir().unwrap();
+    let told = RefCell::new(Vec::new());
+    let saving = |done, all| told.borrow_mut().push((done, all));
+    let options = Options { saving: Some(&saving), ..Options::default() };
+    let mirror = Mirror::open(folder.path()).unwrap();
+    mirror.follow(&files(&entries, entries.len()), None, SECONDS, &options).unwrap();
+    let all = (world.state.gifts.len() + world.state.shipments.len()) as u64;
+    assert!(all > 0);
+    assert_eq!(told.into_inner(), (1..=all).map(|done| (done, all)).collect::<Vec<_>>());
 }
 
 #[test]

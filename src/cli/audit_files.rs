@@ -12,6 +12,7 @@ use super::audit::with_source;
 use super::context::{Context, now};
 use super::failure::{Failure, file_failed, read_file, write_failed};
 use super::keyring;
+use super::progress::Progress;
 use super::prove::write;
 use crate::bundle::layout::CHECKPOINT_LEN_MAX;
 use crate::bundle::{Existing, OutputFile, SourceError};
@@ -135,7 +136,7 @@ impl FileArgs {
         let at = now().0 / 1000;
         let mut written = Written::default();
         if let Some(path) = &self.save_state {
-            match write_state(path, report, at).map_err(|error| write_failed(path, &error))? {
+            match write_state(path, report, at, ctx).map_err(|error| write_failed(path, &error))? {
                 Some(hash) => {
                     written.state = Some(path.clone());
                     written.state_sha256 = Some(hash.to_string());
@@ -190,9 +191,15 @@ fn start_of(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Writes the state for the next audit, as it goes along; the file appears whole or not at all.
-fn write_state(path: &Path, report: &Report, at: u64) -> io::Result<Option<Digest32>> {
+fn write_state(
+    path: &Path,
+    report: &Report,
+    at: u64,
+    ctx: &Context,
+) -> io::Result<Option<Digest32>> {
+    let line = Progress::begin(ctx, "state");
     let mut file = OutputFile::create(path, Existing::Refuse)?;
-    let hash = AuditState::write(report, at, &mut file)?;
+    let hash = AuditState::write(report, at, &mut file, &|done, all| line.at(done, all))?;
     if hash.is_some() {
         file.commit()?;
     }

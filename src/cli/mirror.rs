@@ -8,7 +8,7 @@ use serde_json::json;
 use super::audit::{read_trust, with_source};
 use super::context::{Context, now};
 use super::failure::{Exit, Failure, file_failed};
-use super::progress;
+use super::progress::Stages;
 use crate::mirror::{Followed, Mirror, MirrorError};
 use crate::model::trust::TrustFile;
 use crate::verify::{Conflict, Options, Progress, Report};
@@ -68,9 +68,11 @@ fn follow(
     trust: Option<&TrustFile>,
     ctx: &Context,
 ) -> Result<Followed, Failure> {
-    let line = progress::Progress::begin(ctx, "mirror");
-    let progress = |progress: Progress| line.at(progress.done, progress.size);
-    let options = Options { progress: Some(&progress), ..Options::default() };
+    let stages = Stages::new(ctx, |word| word);
+    let progress = |far: Progress| stages.at("mirror", far.done, far.size);
+    let saving = |done, all| stages.at("state", done, all);
+    let options =
+        Options { progress: Some(&progress), saving: Some(&saving), ..Options::default() };
     with_source(&args.source, ctx, |source| {
         let followed = mirror.follow(source, trust, now().0 / 1000, &options);
         followed.map_err(|error| why(error, &args.dir))

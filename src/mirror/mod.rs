@@ -191,7 +191,7 @@ impl Mirror {
         taking.settle(to)?;
         self.publish_trust(source, trust)?;
         // A crash before this leaves the old mirror, one after it the new: `state` publishes then.
-        let saved = self.save(&report, now_unix_seconds)?;
+        let saved = self.save(&report, now_unix_seconds, options)?;
         assert!(saved, "another audit can go on from a clean one");
         write(&self.folder.join(CHECKPOINT), signed.to_string().as_bytes())?;
         self.prune(have, to)?;
@@ -286,7 +286,7 @@ impl Mirror {
                 // Lost or damaged: what follows from the entries follows again.
                 let report = audit(&LogFolder::new(&self.folder), None, options)?;
                 let report = judged(report).map_err(|_| MirrorError::Damaged)?;
-                if !self.save(&report, now_unix_seconds)? {
+                if !self.save(&report, now_unix_seconds, options)? {
                     return Err(MirrorError::Damaged);
                 }
                 let state = open(&self.private("state"))?;
@@ -296,9 +296,15 @@ impl Mirror {
     }
 
     /// Writes the state of an audit at once and for good; false if another cannot go on from it.
-    fn save(&self, report: &Report, now_unix_seconds: u64) -> io::Result<bool> {
+    fn save(
+        &self,
+        report: &Report,
+        now_unix_seconds: u64,
+        options: &Options<'_>,
+    ) -> io::Result<bool> {
         let mut file = OutputFile::create(&self.private("state"), Existing::Replace)?;
-        let hash = AuditState::write(report, now_unix_seconds, &mut file)?;
+        let progress = options.saving.unwrap_or(&|_, _| {});
+        let hash = AuditState::write(report, now_unix_seconds, &mut file, progress)?;
         if hash.is_some() {
             file.commit()?;
         }

@@ -91,13 +91,16 @@ pub struct Options<'a> {
     pub threads: NonZeroUsize,
     /// Told after each entry bundle how far the replay is, on the thread that called.
     pub progress: Option<&'a dyn Fn(Progress)>,
+    /// Told how many gifts and shipments are written, and how many there are, while a mirror keeps
+    /// what its next audit goes on from.
+    pub saving: Option<&'a dyn Fn(u64, u64)>,
 }
 
 impl Default for Options<'_> {
     /// As many threads as the machine has for us, and nobody is told.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { threads, progress: None }
+        Self { threads, progress: None, saving: None }
     }
 }
 

@@ -132,11 +132,12 @@ impl AuditState {
     /// outside memory cannot be had.
     pub fn encode(report: &Report, audited_at_unix_seconds: u64) -> Option<(Vec<u8>, Digest32)> {
         let mut bytes = Vec::new();
-        let hash = Self::write(report, audited_at_unix_seconds, &mut bytes).ok()??;
+        let hash = Self::write(report, audited_at_unix_seconds, &mut bytes, &|_, _| {}).ok()??;
         Some((bytes, hash))
     }
 
-    /// Writes what [`Self::encode`] gives, as it goes along, and gives the hash.
+    /// Writes what [`Self::encode`] gives, as it goes along, and gives the hash. `progress` is told
+    /// how many gifts and shipments are written, and how many there are.
     ///
     /// # Errors
     /// That of writing, or why gifts cannot be had.
@@ -144,12 +145,13 @@ impl AuditState {
         report: &Report,
         audited_at_unix_seconds: u64,
         into: &mut dyn Write,
+        progress: &dyn Fn(u64, u64),
     ) -> io::Result<Option<Digest32>> {
         let body = Self::body(report, audited_at_unix_seconds);
         let (Some(body), Some(state)) = (body, &report.state) else { return Ok(None) };
         let mut hashed = HashedBlocks::new(&mut *into);
         hashed.write_all(CONTEXT)?;
-        let values = state.write_values(&mut hashed)?;
+        let values = state.write_values(&mut hashed, progress)?;
         let place = hashed.len();
         derived::write(&body, &mut hashed)?;
         state.write_rest(&values, &mut hashed)?;

@@ -94,7 +94,7 @@ pub fn once(folder: &Folder, of: &str) -> Result<()> {
 /// Writes the state, and its hash, as an auditor pins it, to a file beside it.
 fn write_state(path: &Path, report: &Report) -> Result<()> {
     let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
-    let hash = AuditState::write(report, 0, &mut file)?;
+    let hash = AuditState::write(report, 0, &mut file, &|_, _| {})?;
     file.flush()?;
     let hash = hash.ok_or("the audit cannot be gone on from")?;
     Ok(fs::write(path.with_extension("hash"), hash.to_string())?)

@@ -48,7 +48,7 @@ pub fn is_clean(bytes: &[u8]) -> bool {
     for change in &log.files {
         change_file(&mut files, *change);
     }
-    let options = Options { threads: NonZeroUsize::MIN, progress: None };
+    let options = Options { threads: NonZeroUsize::MIN, ..Options::default() };
     let report = audit(&files, Some(&TRUST), &options).unwrap();
     let clean = report.outcome() == Outcome::Clean;
     let naive = naive::audit(&files, TRUST.genesis());

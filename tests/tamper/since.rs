@@ -23,7 +23,7 @@ use crate::util::*;
 const SECONDS: u64 = 1_800_000_000;
 
 fn go_on(source: &dyn LogSource, trust: Option<&TrustFile>, since: Since) -> Report {
-    let options = Options { threads: NonZeroUsize::new(2).unwrap(), progress: None };
+    let options = Options { threads: NonZeroUsize::new(2).unwrap(), ..Options::default() };
     audit_since(source, trust, since, &options).unwrap()
 }
 

@@ -24,13 +24,25 @@ pub struct ValuesWritten {
 }
 
 impl State {
-    /// Writes every gift and every shipment. The state must not change until the rest is written.
+    /// Writes every gift and every shipment; `progress` is told how many, and of how many. The state
+    /// must not change until the rest is written.
     ///
     /// # Errors
     /// That of writing, or why a value could not be had.
-    pub fn write_values(&self, into: &mut dyn Write) -> io::Result<ValuesWritten> {
-        let gifts = write_values(&self.gifts, into)?;
-        Ok(ValuesWritten { gifts, shipments: write_values(&self.shipments, into)? })
+    pub fn write_values(
+        &self,
+        into: &mut dyn Write,
+        progress: &dyn Fn(u64, u64),
+    ) -> io::Result<ValuesWritten> {
+        let all = (self.gifts.len() + self.shipments.len()) as u64;
+        let mut done = 0;
+        let mut one_more = || {
+            done += 1;
+            progress(done, all);
+        };
+        let gifts = write_values(&self.gifts, into, &mut one_more)?;
+        let shipments = write_values(&self.shipments, into, &mut one_more)?;
+        Ok(ValuesWritten { gifts, shipments })
     }
 
     /// Writes what [`Self::write_values`] has left.
@@ -75,7 +87,11 @@ impl From<ShelfError> for io::Error {
     }
 }
 
-fn write_values<V: Keep>(kept: &Kept<V>, into: &mut dyn Write) -> io::Result<Vec<u32>> {
+fn write_values<V: Keep>(
+    kept: &Kept<V>,
+    into: &mut dyn Write,
+    written: &mut dyn FnMut(),
+) -> io::Result<Vec<u32>> {
     let mut lens = Vec::with_capacity(kept.len());
     for record in kept.records() {
         let (_, bytes) = record?;
@@ -83,6 +99,7 @@ fn write_values<V: Keep>(kept: &Kept<V>, into: &mut dyn Write) -> io::Result<Vec
         into.write_all(&len.to_be_bytes())?;
         into.write_all(&bytes)?;
         lens.push(len);
+        written();
     }
     Ok(lens)
 }
