@@ -19,10 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bincode::{Decode, Encode};
 
 use crate::model::derived::array;
-use crate::model::state::{Shelf, ShelfError, ShelfPlace};
-
-/// Length and CRC-32.
-const HEAD_LEN: usize = 8;
+use crate::model::state::{Shelf, ShelfError, ShelfHead, ShelfPlace};
 
 /// The most that is gathered before it is written.
 const TAIL_MAX: usize = 1 << 20;
@@ -116,13 +113,13 @@ impl Values {
         let places = places.iter().map(|place| {
             let skip = i64::try_from(place.number() - at).map_err(io::Error::other)?;
             from.seek_relative(skip)?;
-            let (len, crc) = head(&array::<HEAD_LEN>(&mut from)?)?;
-            let mut bytes = Vec::new();
+            let head = ShelfHead::begin(&array::<{ ShelfHead::LEN }>(&mut from)?)?;
+            let mut value = Vec::new();
             // What a record states is not believed: no more is allocated than there is.
-            from.by_ref().take(len as u64).read_to_end(&mut bytes)?;
-            at = place.number() + (HEAD_LEN + bytes.len()) as u64;
+            from.by_ref().take(head.value_len() as u64).read_to_end(&mut value)?;
+            at = place.number() + (ShelfHead::LEN + value.len()) as u64;
             copied();
-            Ok(into.put(checked(&bytes, len, crc)?)?)
+            Ok(into.put(&head.check(value)?)?)
         });
         places.collect()
     }
@@ -147,37 +144,36 @@ impl Values {
 impl Shelf for Values {
     fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
         let mut open = self.file();
-        let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+        let head = ShelfHead::of(bytes)?;
         if open.tail.len() >= TAIL_MAX {
             open.write_tail()?;
         }
         let place = open.extent.len;
-        open.tail.extend(len.to_be_bytes());
-        open.tail.extend(crc32fast::hash(bytes).to_be_bytes());
+        open.tail.extend(head.to_bytes());
         open.tail.extend(bytes);
-        open.extent.len += HEAD_LEN as u64 + u64::from(len);
+        open.extent.len += (ShelfHead::LEN + bytes.len()) as u64;
         Ok(ShelfPlace::new(place))
     }
 
     fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
         let mut open = self.file();
         let mut bytes = open.read(place.number(), READ_LEN)?;
-        let (len, crc) = head(&bytes)?;
-        bytes.drain(..HEAD_LEN);
-        if let Some(more) = len.checked_sub(bytes.len()) {
-            let at = place.number() + (HEAD_LEN + bytes.len()) as u64;
+        let head = ShelfHead::begin(&bytes)?;
+        bytes.drain(..ShelfHead::LEN);
+        if let Some(more) = head.value_len().checked_sub(bytes.len()) {
+            let at = place.number() + (ShelfHead::LEN + bytes.len()) as u64;
             bytes.extend(open.read(at, more)?);
         }
-        bytes.truncate(len);
-        checked(&bytes, len, crc)?;
-        Ok(bytes)
+        bytes.truncate(head.value_len());
+        head.check(bytes)
     }
 
     fn clear(&mut self, place: ShelfPlace) {
         let mut open = self.file();
         // Without its length it is not counted: then the file lives longer, and nothing else.
-        if let Ok((len, _)) = open.read(place.number(), HEAD_LEN).and_then(|bytes| head(&bytes)) {
-            open.extent.garbage += (HEAD_LEN + len) as u64;
+        let head = open.read(place.number(), ShelfHead::LEN);
+        if let Ok(head) = head.and_then(|bytes| ShelfHead::begin(&bytes)) {
+            open.extent.garbage += (ShelfHead::LEN + head.value_len()) as u64;
         }
     }
 }
@@ -212,19 +208,6 @@ impl Open {
         file.take(len as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
-}
-
-/// The length of a value, and its CRC-32.
-fn head(record: &[u8]) -> Result<(usize, u32), ShelfError> {
-    let head: &[u8; HEAD_LEN] = record.first_chunk().ok_or(ShelfError::Damaged)?;
-    let [a, b, c, d, rest @ ..] = *head;
-    Ok((u32::from_be_bytes([a, b, c, d]) as usize, u32::from_be_bytes(rest)))
-}
-
-/// A value, if it is what its record states.
-fn checked(value: &[u8], len: usize, crc: u32) -> Result<&[u8], ShelfError> {
-    let is_whole = value.len() == len && crc32fast::hash(value) == crc;
-    if is_whole { Ok(value) } else { Err(ShelfError::Damaged) }
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {

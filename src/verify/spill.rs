@@ -14,16 +14,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
-use crate::model::state::{Shelf, ShelfError, ShelfPlace};
+use crate::model::state::{Shelf, ShelfError, ShelfHead, ShelfPlace};
 
 /// How much stays in memory: no small audit writes a file.
 const IN_MEMORY: usize = 16 << 20;
 
 /// Slots begin at multiples of this.
 const GRAIN: usize = 64;
-
-/// Length and checksum.
-const HEADER: usize = 8;
 
 /// The shelf.
 pub(super) struct Spill {
@@ -79,30 +76,26 @@ impl Spill {
         Ok(file.read_exact(bytes)?)
     }
 
-    /// Length and checksum of what is in a slot.
-    fn header(&self, at: u64) -> Result<(usize, u32), ShelfError> {
-        let mut header = [0; HEADER];
-        self.read(at, &mut header)?;
-        let [len, crc] = [0, 4].map(|at| u32::from_be_bytes([0, 1, 2, 3].map(|i| header[at + i])));
-        if at + u64::from(len) > self.end {
-            return Err(ShelfError::Damaged);
-        }
-        Ok((len as usize, crc))
+    /// The head of what is in a slot.
+    fn head(&self, at: u64) -> Result<ShelfHead, ShelfError> {
+        let mut head = [0; ShelfHead::LEN];
+        self.read(at, &mut head)?;
+        let head = ShelfHead::begin(&head)?;
+        let fits = at + head.value_len() as u64 <= self.end;
+        if fits { Ok(head) } else { Err(ShelfError::Damaged) }
     }
 }
 
 /// How long the slot for so many bytes is.
 fn slot_len(bytes: usize) -> usize {
-    (HEADER + bytes).next_multiple_of(GRAIN)
+    (ShelfHead::LEN + bytes).next_multiple_of(GRAIN)
 }
 
 impl Shelf for Spill {
     fn put(&mut self, bytes: &[u8]) -> Result<ShelfPlace, ShelfError> {
         let len = slot_len(bytes.len());
-        let stated = u32::try_from(bytes.len()).map_err(|_| ShelfError::Damaged)?;
         let mut slot = Vec::with_capacity(len);
-        slot.extend_from_slice(&stated.to_be_bytes());
-        slot.extend_from_slice(&crc32fast::hash(bytes).to_be_bytes());
+        slot.extend_from_slice(&ShelfHead::of(bytes)?.to_bytes());
         slot.extend_from_slice(bytes);
         slot.resize(len, 0);
         let free = self.free.get(&len).and_then(|free| free.last().copied());
@@ -119,16 +112,16 @@ impl Shelf for Spill {
     }
 
     fn get(&self, place: ShelfPlace) -> Result<Vec<u8>, ShelfError> {
-        let (len, crc) = self.header(place.number())?;
-        let mut bytes = vec![0; len];
-        self.read(place.number() + HEADER as u64, &mut bytes)?;
-        if crc32fast::hash(&bytes) == crc { Ok(bytes) } else { Err(ShelfError::Damaged) }
+        let head = self.head(place.number())?;
+        let mut bytes = vec![0; head.value_len()];
+        self.read(place.number() + ShelfHead::LEN as u64, &mut bytes)?;
+        head.check(bytes)
     }
 
     fn clear(&mut self, place: ShelfPlace) {
         // A slot whose length cannot be read is never used again.
-        if let Ok((len, _)) = self.header(place.number()) {
-            self.free.entry(slot_len(len)).or_default().push(place.number());
+        if let Ok(head) = self.head(place.number()) {
+            self.free.entry(slot_len(head.value_len())).or_default().push(place.number());
         }
     }
 }
@@ -182,8 +175,8 @@ mod tests {
         for in_memory in [0, 4096] {
             let mut spill = Spill::after(in_memory);
             let place = spill.put(b"a gift").unwrap();
-            for bit in 0..8 * (HEADER + 6) {
-                let mut slot = [0; HEADER + 6];
+            for bit in 0..8 * (ShelfHead::LEN + 6) {
+                let mut slot = [0; ShelfHead::LEN + 6];
                 spill.read(0, &mut slot).unwrap();
                 slot[bit / 8] ^= 1 << (bit % 8);
                 spill.write(0, &slot).unwrap();

@@ -43,7 +43,7 @@ pub use lists::{Campaign, NeedState, OrderState, RecallState};
 pub use parties::{KeyOrigin, KeyRecord, Owner, Parties, Party, Standing};
 pub use scope::Scope;
 pub use seal::Sealed;
-pub use shelf::{MemoryShelf, Place as ShelfPlace, Shelf, ShelfError};
+pub use shelf::{Head as ShelfHead, MemoryShelf, Place as ShelfPlace, Shelf, ShelfError};
 pub use shipment::{Dated, Shipment};
 pub use stored::ValuesWritten;
 

@@ -75,6 +75,59 @@ pub trait Shelf: Send + Sync {
     fn clear(&mut self, place: Place);
 }
 
+/// What stands before a value that lies in a file: its length and its CRC-32, each a big-endian u32.
+/// It finds what a disk or a memory has changed, and no forgery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    len: u32,
+    crc: u32,
+}
+
+impl Head {
+    /// How many bytes it takes.
+    pub const LEN: usize = 8;
+
+    /// That of a value.
+    ///
+    /// # Errors
+    /// [`ShelfError::Io`] of 2^32 bytes or more.
+    pub fn of(value: &[u8]) -> Result<Self, ShelfError> {
+        let len = u32::try_from(value.len()).map_err(io::Error::other)?;
+        Ok(Self { len, crc: crc32fast::hash(value) })
+    }
+
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let ([a, b, c, d], [e, f, g, h]) = (self.len.to_be_bytes(), self.crc.to_be_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// That with which a record begins.
+    ///
+    /// # Errors
+    /// [`ShelfError::Damaged`] if there are fewer bytes.
+    pub fn begin(record: &[u8]) -> Result<Self, ShelfError> {
+        let [a, b, c, d, rest @ ..] =
+            *record.first_chunk::<{ Self::LEN }>().ok_or(ShelfError::Damaged)?;
+        Ok(Self { len: u32::from_be_bytes([a, b, c, d]), crc: u32::from_be_bytes(rest) })
+    }
+
+    /// How many bytes the value takes.
+    pub const fn value_len(self) -> usize {
+        self.len as usize
+    }
+
+    /// The value, if it is the one that was meant.
+    ///
+    /// # Errors
+    /// [`ShelfError::Damaged`].
+    pub fn check<V: AsRef<[u8]>>(self, value: V) -> Result<V, ShelfError> {
+        let bytes = value.as_ref();
+        let is_whole = bytes.len() == self.value_len() && crc32fast::hash(bytes) == self.crc;
+        if is_whole { Ok(value) } else { Err(ShelfError::Damaged) }
+    }
+}
+
 /// A shelf in memory.
 #[derive(Debug, Default)]
 pub struct MemoryShelf {
