@@ -54,6 +54,7 @@ fn since(folder: &Folder) -> Result<()> {
     let seconds = |audited: &Value| audited["seconds"].as_f64().unwrap_or(f64::NAN);
     print(json!({
         "what": "audit --since, 1 % more", "entries": since["entries"], "new": since["new"],
+        "rate": since["rate"],
         "percent_of_full": round(100.0 * seconds(&since) / seconds(&whole), 2),
         "seconds": since["seconds"], "full_seconds": whole["seconds"],
         "peak_bytes": since["peak_bytes"], "disk_bytes": bytes, "save_ms": saved["save_ms"],

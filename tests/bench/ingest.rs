@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::floor::{Floor, Keys};
 use crate::log::{Events, Folder, IN_FLIGHT, consignment, names_an_index, submit_all};
 use crate::measurement::*;
+use crate::opening;
 
 /// Threads that submit at the same time.
 const SUBMITTERS: usize = 256;
@@ -72,9 +73,16 @@ pub fn run(folder: &Folder) -> Result<()> {
     ingest.while_sealing(shares.while_sealing, &clock)?;
     ingest.one_each(shares.one_each)?;
     ingest.alone(shares.alone)?;
+    let entries = size(&writer);
+    let resident = resident_bytes();
     let (closed, seconds) = timed(|| writer.close());
     closed?;
-    print(json!({ "what": "close", "entries": folder.entries(), "seconds": round(seconds, 3) }));
+    print(json!({
+        "what": "close", "entries": entries, "seconds": round(seconds, 3),
+        "peak_bytes": peak_bytes(), "resident_bytes": resident,
+        "disk_bytes": folder_bytes(&folder.ledger())?,
+    }));
+    opening::after_writing(folder)?;
     folder.note_whole()
 }
 
@@ -177,7 +185,7 @@ impl Ingest<'_> {
             "ratio": round(signatures as f64 / seconds / floor_rate, 2),
             "p50_ms": ms(percentile(latencies.clone(), 50)),
             "p99_ms": ms(percentile(latencies.clone(), 99)), "longest_ms": ms(longest(&latencies)),
-            "peak_bytes": peak_bytes(),
+            "peak_bytes": peak_bytes(), "disk_bytes": folder_bytes(&self.folder.ledger())?,
         }));
         Ok(())
     }
@@ -200,20 +208,25 @@ impl Ingest<'_> {
             }
             spans
         };
-        let (told, seals) = std::thread::scope(|scope| {
-            let sealing = scope.spawn(|| seals(clock));
-            let told = submit_from_all(writer, lanes, 16);
-            done.store(true, Ordering::Relaxed);
-            (told, sealing.join().expect("the sealing thread has not panicked"))
-        });
+        let ((told, seals), floor_rate) = self.floor.around(|| {
+            Ok(std::thread::scope(|scope| {
+                let sealing = scope.spawn(|| seals(clock));
+                let told = submit_from_all(writer, lanes, 16);
+                done.store(true, Ordering::Relaxed);
+                (told, sealing.join().expect("the sealing thread has not panicked"))
+            }))
+        })?;
         let meets = |span: &&Span| seals.iter().any(|seal| span.0 < seal.1 && seal.0 < span.1);
         let met: Vec<Span> = told.spans.iter().filter(meets).copied().collect();
         print(json!({
             "what": "ingest while sealing, 256 submitters with 16 in flight",
             "entries": size(writer), "rate": rate(told.events, told.seconds),
+            "floor": floor_rate.round(),
+            "ratio": round(told.signatures as f64 / told.seconds / floor_rate, 2),
             "p99_ms": ms(percentile(latencies(&told.spans), 99)),
             "p99_of_those_that_met_a_seal_ms": ms(percentile(latencies(&met), 99)),
             "seals": seals.len(), "seal_ms": ms(median(latencies(&seals))),
+            "peak_bytes": peak_bytes(), "disk_bytes": folder_bytes(&self.folder.ledger())?,
         }));
         Ok(())
     }
@@ -237,8 +250,9 @@ impl Ingest<'_> {
         print(json!({
             "what": "ingest, 1 submitter", "entries": size(self.writer), "rate": own.round(),
             "floor": floor.round(), "floor_is": "verify + 1 fsync",
-            "times_the_floor": round(floor / own, 2),
+            "ratio": round(own / floor, 2), "times_the_floor": round(floor / own, 2),
             "p50_ms": ms(percentile(latencies.clone(), 50)), "p99_ms": ms(percentile(latencies, 99)),
+            "peak_bytes": peak_bytes(), "disk_bytes": folder_bytes(&self.folder.ledger())?,
         }));
         Ok(())
     }

@@ -36,10 +36,11 @@ pub fn once(folder: &Folder) -> Result<()> {
     let us = |values: &[f64], percent| round(percentile(values.to_vec(), percent) * 1e6, 1);
     let line: Value = json!({
         "what": "lookup by gift id, with its journey", "entries": folder.entries(),
+        "rate": rate(warm.len() as u64, warm.iter().sum()),
         "open_ms": ms(open_s), "first_us": us(&cold[..1], 50),
         "cold_p50_us": us(&cold, 50), "cold_p99_us": us(&cold, 99),
         "warm_p50_us": us(&warm, 50), "warm_p99_us": us(&warm, 99), "gifts": gifts.len(),
-        "peak_bytes": peak_bytes(),
+        "peak_bytes": peak_bytes(), "disk_bytes": folder_bytes(&folder.ledger())?,
     });
     print(line);
     Ok(())

@@ -16,7 +16,7 @@ pub fn run(small: &Folder, folder: &Folder) -> Result<()> {
         folder.with_ledger()?;
         let clean = opened(folder, "ledger")?;
         let store = opened(folder, "store")?;
-        print_opened("open after a clean stop", &clean, &store);
+        print_opened(folder, "open after a clean stop", &clean, &store)?;
 
         // More comes in now than the bundle has.
         folder.note_changed()?;
@@ -24,7 +24,7 @@ pub fn run(small: &Folder, folder: &Folder) -> Result<()> {
         let killed = opened(folder, "ledger")?;
         kill_writer(folder, 0.6)?;
         let store = opened(folder, "store")?;
-        print_opened("open after kill -9", &killed, &store);
+        print_opened(folder, "open after kill -9", &killed, &store)?;
     }
     Ok(())
 }
@@ -33,11 +33,21 @@ fn opened(folder: &Folder, of: &str) -> Result<Value> {
     run_alone(&["open-once", "--dir", argument(&folder.path), of])
 }
 
-fn print_opened(what: &str, ledger: &Value, store: &Value) {
+/// The first opening after a ledger was written: of the store, which then reads what its last session
+/// has written, and of the ledger after that.
+pub fn after_writing(folder: &Folder) -> Result<()> {
+    let store = opened(folder, "store")?;
+    let ledger = opened(folder, "ledger")?;
+    print_opened(folder, "open right after it was written, the store first", &ledger, &store)
+}
+
+fn print_opened(folder: &Folder, what: &str, ledger: &Value, store: &Value) -> Result<()> {
     print(json!({
         "what": what, "entries": ledger["entries"], "ms": ledger["ms"],
         "store_alone_ms": store["ms"], "peak_bytes": ledger["peak_bytes"],
+        "disk_bytes": folder_bytes(&folder.ledger())?,
     }));
+    Ok(())
 }
 
 /// Lets a process write, and kills it when it has written a share of what there is.
