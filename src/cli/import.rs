@@ -1,5 +1,5 @@
-//! `import`: a published list by a column map (a whole ledger: see [`transfer`]). A dry run comes first, always; nothing is written
-//! unless all of it can be.
+//! `import`: a published list by a column map (a whole ledger: see [`transfer`]). A dry run comes
+//! first, always; nothing is written unless all of it can be.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::context::{Context, columns, now, random};
 use super::failure::{Failure, file_failed, read_file};
+use super::progress::Progress;
 use super::{keyring, transfer};
 use crate::bundle::{Existing, OutputFile};
 use crate::import::{
@@ -24,6 +25,9 @@ use crate::model::state::{History, Owner, Recorded, State};
 
 /// Rows that are shown of those that cannot be mapped.
 const REFUSED_SHOWN: usize = 20;
+
+/// So many events are recorded between two looks at how far it is.
+const RECORDED_AT_ONCE: usize = 4096;
 
 /// What `import` is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -218,11 +222,15 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
         let path = folder(args).join(format!("{handle}.key"));
         super::key::write(ctx, &path, key, args.unencrypted)?;
     }
-    let answers = writer.submit_many(events);
-    let indexes: Vec<u64> = answers
-        .into_iter()
-        .map(|answer| answer.map(|accepted| accepted.index))
-        .collect::<Result<_, _>>()?;
+    let line = Progress::begin(ctx, "record");
+    let mut indexes = Vec::with_capacity(count);
+    for events in events.chunks(RECORDED_AT_ONCE) {
+        for answer in writer.submit_many(events.to_vec()) {
+            indexes.push(answer?.index);
+        }
+        line.at(indexes.len() as u64, count as u64);
+    }
+    drop(line);
     super::witnesses::close(ctx, writer)?;
     let recorded = indexes.iter().min().copied().zip(indexes.iter().max().copied());
     Ok((recorded, made.len()))
