@@ -10,6 +10,7 @@ use giftproof::model::event::Capacity;
 use giftproof::store::{Commit, CommitError, MemoryStore, ObjectName, ReadFault, Step, Store};
 use giftproof::writer::{Refused, Writer};
 
+use crate::faults::events_in;
 use crate::ledger::{Author, check_ledger, clock, genesis};
 use crate::util::{line, recorded, secret};
 
@@ -223,6 +224,65 @@ fn a_full_queue_says_busy_and_what_waits_shares_a_commit() {
     // 50 events: one commit for what came before the barrier, a few for all else.
     assert!(heads(&store.inner) - before <= 3);
     writer.with_ledger(check_ledger);
+}
+
+/// The most events on their way, as [`Refused::Busy`] says.
+const PLACES: usize = 16_384;
+
+#[test]
+fn of_many_submitters_so_many_are_taken_and_all_of_these_recorded() {
+    let store = Barred::new();
+    let writer = create(&(Arc::clone(&store) as Arc<dyn Store>));
+    let author = Author::of(&writer);
+    writer.submit(author.enrolment("red-cross")).unwrap();
+    *store.down.lock().unwrap() = true;
+
+    // Each submitter hands in new donations until it is told that there is no room. Nothing is
+    // answered before the store is up, so nobody gets the place of another.
+    let (send, answers) = mpsc::channel();
+    let submit = |thread: u64, send: mpsc::Sender<_>| {
+        let (author, here) = (Author::of(&writer), thread::current().id());
+        let (tell, busy) = mpsc::channel();
+        let numbers = (1..).take_while(|number| {
+            let event = author.donation(thread * 100_000 + number);
+            let hash = event.frame.hash(&author.genesis);
+            let (send, tell) = (send.clone(), tell.clone());
+            writer.submit_then(event, move |answer| match answer {
+                Err(Refused::Busy) if thread::current().id() == here => tell.send(()).unwrap(),
+                answer => send.send((hash, answer.map(|accepted| accepted.index))).unwrap(),
+            });
+            busy.try_recv().is_err()
+        });
+        numbers.count()
+    };
+    let taken: usize = thread::scope(|scope| {
+        let threads = [(); 32].map(|()| send.clone()).into_iter().zip(1..);
+        let submit = &submit;
+        let threads = threads.map(|(send, thread)| scope.spawn(move || submit(thread, send)));
+        let threads: Vec<_> = threads.collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(taken, PLACES);
+    assert!(answers.try_recv().is_err(), "an answer before its commit");
+    let late = author.donation(9_999_999);
+    assert!(matches!(writer.submit(late.clone()), Err(Refused::Busy)));
+
+    *store.down.lock().unwrap() = false;
+    store.changed.notify_all();
+    drop(send);
+    let mut accepted: Vec<_> = answers.iter().map(|(hash, index)| (index.unwrap(), hash)).collect();
+    assert_eq!(accepted.len(), PLACES);
+    assert!(!writer.submit(late.clone()).unwrap().already);
+    accepted.sort_unstable();
+    writer.with_ledger(|ledger| {
+        let log = events_in(ledger);
+        let (expected, ends) = (accepted.iter().map(|(_, hash)| *hash), log.len() - 1);
+        assert_eq!(log[1..ends], expected.collect::<Vec<_>>());
+        assert_eq!(log[ends], late.frame.hash(&author.genesis));
+        for (index, hash) in &accepted {
+            assert_eq!(ledger.index_of(hash).unwrap(), Some(*index));
+        }
+    });
 }
 
 /// The most bytes of events on their way, as [`Refused::Busy`] says.
