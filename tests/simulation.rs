@@ -4,8 +4,8 @@
 //! each time.
 //!
 //! The variable `GIFTPROOF_TEST_LONG` makes thousands of histories, `GIFTPROOF_TEST_SEED` begins
-//! with another one. A history that fails says how to repeat it; once mended, its seed becomes a
-//! test with a name of its own.
+//! with another one. A history that fails says how to repeat it; once mended, what happened in it
+//! becomes a script in `faults`: the same seed is another history as soon as one draw is added.
 
 mod history;
 mod office;
@@ -26,14 +26,6 @@ fn histories_end_as_the_naive_models_say() {
     for (what, count) in met.counts() {
         assert!(count > 5, "{what} has happened {count} times");
     }
-}
-
-/// A full disk refuses a commit, and the log that is read again then cannot be read: readers saw
-/// entries that were not there.
-#[test]
-fn what_cannot_be_read_after_a_full_disk_stops_the_writer() {
-    run(120);
-    run(172);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use giftproof::model::event::Capacity;
-use giftproof::store::{Fault, MemoryStore};
+use giftproof::store::{Fault, MemoryStore, ReadFault};
 use rayon::prelude::*;
 
 use super::*;
@@ -161,4 +161,52 @@ fn a_full_disk_refuses_and_leaves_nothing_half_done() {
     told.submit(&writer, &[(author.donation(1), None)]);
     assert_eq!(told.log.len(), 2);
     assert_whole(&writer);
+}
+
+/// The medium is full, and the log that is then read again, to forget the commit, cannot be read.
+#[test]
+fn what_cannot_be_read_after_a_full_disk_stops_the_writer() {
+    let (store, told, author) = ledger_of(260, None);
+    let group: Vec<Case> = (1001..1004).map(|n| (author.donation(n), None)).collect();
+    let submit = |writer: &Writer| {
+        let answers = writer.submit_many(group.iter().map(|(event, _)| event.clone()).collect());
+        let codes = answers.into_iter().map(|answer| answer.map_or_else(|e| e.code(), |_| "in it"));
+        codes.collect::<Vec<_>>()
+    };
+    let begin = |fault| {
+        let store = store.copy().reopen();
+        let writer = over(&store, None).unwrap();
+        if let Some(fault) = fault {
+            store.fail_at(0, fault);
+        }
+        (store.reads(), writer, store)
+    };
+    let (before, writer, store) = begin(None);
+    assert_eq!(submit(&writer), ["in it"; 3]);
+    assert_eq!(store.reads(), before, "new donations are taken without a look at the log");
+    let (before, writer, store) = begin(Some(Fault::Full));
+    assert_eq!(submit(&writer), ["store/full"; 3]);
+    let reads = store.reads() - before;
+    assert!(reads > 3, "{reads} of the head, the tree and the entries");
+
+    for read in 0..reads {
+        for fault in [ReadFault::Fails, ReadFault::Missing, ReadFault::Cut] {
+            // The first is of the head, of which there is no part.
+            if read == 0 && fault != ReadFault::Fails {
+                continue;
+            }
+            let (_, writer, store) = begin(Some(Fault::Full));
+            store.fail_read_at(read, fault);
+            // Not `store/full`: readers may see what is not there, so the ledger is to be opened.
+            assert_eq!(submit(&writer), ["writer/stopped"; 3], "{fault:?} at {read}");
+            assert_eq!(submit(&writer), ["writer/stopped"; 3], "{fault:?} at {read}");
+            drop(writer);
+
+            let writer = over(&store.reopen(), None).unwrap();
+            let mut told = told.clone();
+            assert_eq!((told.settle(&writer), told.log.len()), (0, 259));
+            told.submit(&writer, &group);
+            assert_whole(&writer);
+        }
+    }
 }
