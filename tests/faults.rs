@@ -5,11 +5,13 @@
 //! - [`reads`]: a medium that fails, lies or rots at every read.
 //! - [`files`]: the files beside the log.
 //! - [`kill`]: processes that are killed while they write.
+//! - [`full`]: a disk that fills up under a real ledger folder.
 //! - [`power`]: a power cut, at any system call, of a real ledger folder.
 //!
 //! Each suite is short unless the variable `GIFTPROOF_TEST_LONG` is set.
 
 mod files;
+mod full;
 pub mod kill;
 mod power;
 mod reads;

@@ -28,7 +28,7 @@ fn number(variable: &str) -> u64 {
     std::env::var(variable).unwrap().parse().unwrap()
 }
 
-fn say(line: String) {
+pub fn say(line: String) {
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
