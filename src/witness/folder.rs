@@ -23,6 +23,7 @@ use super::{Evidence, Keeper};
 use crate::bundle::{Existing, OutputFile};
 use crate::model::checkpoint::Origin;
 use crate::model::note::{KeyKind, NOTE_LEN_MAX, VerifierKey};
+use crate::model::version::newer;
 use crate::model::witness::origin_hash;
 
 /// The file that says that a folder is a witness's, and of which version.
@@ -158,8 +159,8 @@ impl WitnessFolder {
         };
         let (version, vkey) = text.split_once('\n').ok_or(FolderError::NotAWitness)?;
         if version != VERSION {
-            let ours = version.starts_with("giftproof-witness/v");
-            return Err(if ours { FolderError::NewerVersion } else { FolderError::NotAWitness });
+            let newer = newer(VERSION.as_bytes(), version.as_bytes()).is_some();
+            return Err(if newer { FolderError::NewerVersion } else { FolderError::NotAWitness });
         }
         let vkey = vkey.strip_suffix('\n').and_then(|vkey| VerifierKey::parse(vkey).ok());
         vkey.filter(|key| key.kind() == KeyKind::Cosignature).ok_or(FolderError::NotAWitness)
