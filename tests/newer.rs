@@ -4,6 +4,7 @@
 use std::fs;
 
 use giftproof::ledger::Ledger;
+use giftproof::mirror::{Followed, Mirror};
 use giftproof::model::audited::AuditStatement;
 use giftproof::model::event::*;
 use giftproof::model::fraud::Fraud;
@@ -11,11 +12,12 @@ use giftproof::model::hash::Digest32;
 use giftproof::model::lodged::Lodged;
 use giftproof::model::proof_file::ProofFile;
 use giftproof::model::trust::TrustFile;
-use giftproof::verify::{AuditState, Outcome};
+use giftproof::verify::{AuditState, Options, Outcome};
+use giftproof::witness::WitnessFolder;
 
 use crate::audit::{journey, run};
 use crate::cli::Desk;
-use crate::forge::Forge;
+use crate::forge::{Files, Forge};
 use crate::util::*;
 
 /// The first version that is named becomes another.
@@ -28,7 +30,7 @@ fn version(bytes: &[u8], number: &str) -> Vec<u8> {
 #[test]
 fn every_format_with_a_version_says_that_a_higher_one_is_newer() {
     type Parse = fn(&[u8]) -> &'static str;
-    let parsers: [(&[u8], &str, Parse); 6] = [
+    let parsers: [(&[u8], &str, Parse); 7] = [
         (b"giftproof-trust/v1\norigin x\n", "trust", |b| TrustFile::parse(b).unwrap_err().code()),
         (b"giftproof-proof/v1\n\x01", "proof-file", |b| ProofFile::parse(b).unwrap_err().code()),
         (b"giftproof-fraud/v1\n\x01", "fraud", |b| Fraud::parse(b).unwrap_err().code()),
@@ -38,6 +40,11 @@ fn every_format_with_a_version_says_that_a_higher_one_is_newer() {
         }),
         (b"\xffgiftproof audit state v3\0x", "audit-state", |b| {
             AuditState::open(b, &Digest32::from_bytes([0; 32])).unwrap_err().code()
+        }),
+        (b"giftproof-witness/v1\nx\n", "witness", |b| {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join("giftproof-witness"), b).unwrap();
+            WitnessFolder::vkey(folder.path()).unwrap_err().code()
         }),
     ];
     for (first, family, parse) in parsers {
@@ -88,6 +95,10 @@ fn every_command_tells_newer_files_from_damaged_ones() {
     put("newer.fraud", b"giftproof-fraud/v2\n\x01what nobody knows yet");
     put("newer.lodged", b"giftproof-lodged/v2\nwhat nobody knows yet");
     put("newer.tlog-proof", b"c2sp.org/tlog-proof@v2\nwhat nobody knows yet\n\n");
+    copy_folder(&desk.ledger(), &desk.path("office").join("newer-ledger"));
+    put("newer-ledger/giftproof-ledger", b"giftproof-ledger/v3\n");
+    fs::create_dir_all(desk.path("office").join("newer-witness/logs")).unwrap();
+    put("newer-witness/giftproof-witness", b"giftproof-witness/v2\nwhat nobody knows yet\n");
     for (machine, line, code) in [
         ("office", "audit ledger --trust newer-my.trust", "trust-file/newer-version"),
         ("office", "verify newer-gift.proof --trust my.trust", "proof-file/newer-version"),
@@ -104,6 +115,14 @@ fn every_command_tells_newer_files_from_damaged_ones() {
             "office",
             "audit ledger --since newer-my.state --state-hash HASH",
             "audit-state/newer-version",
+        ),
+        ("office", "audit newer-ledger --trust my.trust", "store/newer-version"),
+        ("office", "list gifts --ledger newer-ledger", "store/newer-version"),
+        ("office", "seal --ledger newer-ledger", "store/newer-version"),
+        (
+            "office",
+            "witness serve newer-witness --trust my.trust --listen 127.0.0.1:0",
+            "witness/newer-version",
         ),
         ("charity", "event show newer-my.event", "event-file/newer-version"),
         (
@@ -152,4 +171,33 @@ fn a_newer_folder_is_left_alone_and_a_newer_index_built_anew() {
     fs::write(&marker, version(&fs::read(&marker).unwrap(), "99")).unwrap();
     assert_eq!(Ledger::open(folder.path()).err().unwrap().code(), "store/newer-version");
     assert_eq!(fs::read(&marker).unwrap(), b"giftproof-ledger/v99\n");
+}
+
+#[test]
+fn a_mirror_of_a_newer_version_is_audited_anew() {
+    let mut world = World::new();
+    (0..6).for_each(|number| _ = journey(&mut world, number));
+    let entries = Forge::of(&world).entries();
+    let files = |size: usize| Files::of(&entries[..size], "operator");
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join(".giftproof-mirror/state");
+    let follow = |size| {
+        let mirror = Mirror::open(folder.path()).unwrap();
+        mirror.follow(&files(size), None, 1_800_000_000, &Options::default()).unwrap()
+    };
+    follow(12);
+    let ours = fs::read(&state).unwrap();
+    assert!(Mirror::state_of(folder.path()).is_some());
+
+    let newer = version(&ours, "4");
+    let refused = AuditState::open(&newer, &Digest32::from_bytes([0; 32])).unwrap_err();
+    assert_eq!(refused.code(), "audit-state/newer-version");
+    fs::write(&state, newer).unwrap();
+    assert!(Mirror::state_of(folder.path()).is_none());
+    assert_eq!(follow(12), Followed { from: 12, to: 12 });
+    // Something to take: the state is needed, and what it says follows from the mirror's entries.
+    assert_eq!(follow(15), Followed { from: 12, to: 15 });
+    let made = Mirror::state_of(folder.path()).unwrap();
+    assert_eq!(made.checkpoint().checkpoint().size, 15);
+    assert_eq!(fs::read(&state).unwrap()[..27], ours[..27]);
 }
