@@ -9,6 +9,7 @@ mod bundle;
 mod event;
 mod index;
 mod log;
+mod store;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +19,12 @@ use std::process::Command;
 
 use giftproof::bundle::Existing;
 use giftproof::cli::event_file::EventFile;
+use giftproof::cli::shipment::ShipmentFile;
 use giftproof::keyfile::{self, Protection};
 use giftproof::model::entry::{Entry, SignedEvent};
 use giftproof::model::event::Kind;
 use giftproof::model::hash::leaf_hash;
+use giftproof::model::tile::push_entry;
 use serde_json::Value;
 
 use crate::forge::Forge;
@@ -156,6 +159,21 @@ fn an_honest_log_is_clean_and_no_changed_one_is() {
     assert!(log::is_clean(&[19, 2, 0, 9, 1]), "nothing rests on the trust file's copy");
 }
 
+/// The shipment of the fuzzed story, and all that was said before it was received.
+fn dispatched() -> ShipmentFile {
+    let entries = log::STORY.entries();
+    let entries = entries[1..5].iter().map(|entry| Entry::from_bytes(entry).unwrap()).collect();
+    ShipmentFile { genesis: log::STORY.genesis(), shipment: shipment("red-cross", "S-1"), entries }
+}
+
+#[test]
+fn a_shipment_is_a_seed() {
+    let file = ShipmentFile::read(&seed_folder("text").join("shipment-file")).unwrap();
+    assert_eq!(file.entries, dispatched().entries);
+    let rows = file.sheet().unwrap().rows;
+    assert_eq!(rows.iter().map(|row| row.quantity).collect::<Vec<_>>(), [100]);
+}
+
 /// The entries of a vector in `fixtures/accept`.
 fn entries(vector: &[u8]) -> Vec<Vec<u8>> {
     let vector: Value = serde_json::from_slice(vector).unwrap();
@@ -205,6 +223,21 @@ fn write_fuzz_seeds() {
     let path = seed_folder("text").join("event-file");
     file.write(&path, Existing::Replace).unwrap();
 
+    let marker =
+        format!("giftproof-witness/v1\n{}\n", include_str!("../fixtures/seeds/vkey/witness"));
+    write("text", "witness-marker", marker.as_bytes());
+
+    let shipment = dispatched();
+    let path = seed_folder("text").join("shipment-file");
+    let _ = fs::remove_file(&path);
+    shipment.write_to(ShipmentFile::begin(&path).unwrap(), &path).unwrap();
+    let mut entries = Vec::new();
+    for entry in &shipment.entries {
+        push_entry(&mut entries, &entry.to_bytes()).unwrap();
+    }
+    write("event", "a-shipment", &entries);
+
     binary::paths().into_iter().for_each(|(name, path)| write("binary", name, &path));
+    store::values().into_iter().for_each(|(name, value)| write("binary", name, &value));
     write("bundle", "zip", &Forge::of(&World::bare()).files().zip());
 }

@@ -46,7 +46,7 @@ mod receive;
 mod repair;
 mod root;
 mod seal;
-mod shipment;
+pub mod shipment;
 mod signing;
 mod stock;
 mod transfer;

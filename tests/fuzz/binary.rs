@@ -1,5 +1,5 @@
-//! Binary files: proofs, fraud proofs, lodged notes, paths in seals' tables, and what is kept to
-//! spare deriving it again. Each input is tried as every format; a file that proves something
+//! Binary files: proofs, fraud proofs, lodged notes, paths in seals' tables, what is kept to spare
+//! deriving it again, and what a store writes. Each input is tried as every format; a file that proves something
 //! proves what the keys' owners signed, which no input can change.
 
 use std::collections::BTreeSet;
@@ -18,6 +18,7 @@ use giftproof::verify::AuditState;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::store;
 use crate::forge::Forge;
 use crate::util::World;
 
@@ -29,6 +30,7 @@ pub fn run(bytes: &[u8]) {
     }
     audit_state(bytes);
     path(bytes);
+    store::run(bytes);
 }
 
 /// The vectors whose proofs are the seeds.

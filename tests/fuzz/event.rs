@@ -1,5 +1,7 @@
-//! Entries, events, statements and drafts: what is read has one spelling, whatever it states.
+//! Entries, events, statements and drafts: what is read has one spelling, whatever it states. Entries
+//! end to end are also tried as what a shipment rests on, signed or not.
 
+use giftproof::cli::shipment::ShipmentFile;
 use giftproof::model::draft::Draft;
 use giftproof::model::entry::{Entry, NO_LEAF, SignedEvent};
 use giftproof::model::event::{Frame, Kind, Statement};
@@ -23,6 +25,7 @@ pub fn run(bytes: &[u8]) {
     for size in [1, 2, 256] {
         entries(bytes, size);
     }
+    shipment(bytes);
 }
 
 /// Entries end to end, as many as the first bundle of a log of this size has.
@@ -37,6 +40,36 @@ fn entries(bytes: &[u8], size: u64) {
             open(entry.event);
         }
     }
+}
+
+/// As many entries as there are, and the shipment of the first dispatch among them.
+fn shipment(mut bytes: &[u8]) {
+    let mut entries = Vec::new();
+    while let Some((len, rest)) = bytes.split_first_chunk() {
+        let Some((entry, rest)) = rest.split_at_checked(u16::from_be_bytes(*len).into()) else {
+            return;
+        };
+        let Ok(entry) = Entry::from_bytes(entry) else { return };
+        entries.push(entry);
+        bytes = rest;
+    }
+    let sent = |entry: &Entry| match entry.event.clone().open(&NO_LEAF).ok()?.statement? {
+        Statement::Dispatch(dispatch) => Some(dispatch.shipment),
+        _ => None,
+    };
+    if let Some(shipment) = entries.iter().find_map(sent) {
+        on_its_way(&ShipmentFile { genesis: NO_LEAF, shipment, entries });
+    }
+}
+
+/// A shipment's list has what was sent and has not come yet, whoever says so.
+pub fn on_its_way(file: &ShipmentFile) {
+    let _ = file.keys_of(&file.shipment.giver);
+    let Ok(sheet) = file.sheet() else { return };
+    for (row, number) in sheet.rows.iter().zip(1..) {
+        assert!(row.number == number && row.quantity > 0);
+    }
+    serde_json::to_string(&sheet).unwrap();
 }
 
 /// An event that can be read is put together again from what it says.

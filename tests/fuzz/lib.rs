@@ -12,4 +12,5 @@ pub mod bundle;
 pub mod event;
 pub mod index;
 pub mod log;
+mod store;
 pub mod text;

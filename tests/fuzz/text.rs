@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use giftproof::cli::event_file::EventFile;
+use giftproof::cli::shipment::ShipmentFile;
 use giftproof::import::{self, ImportError, Map, Table, Template};
 use giftproof::keyfile;
 use giftproof::model::audited::{AuditStatement, SignedStatement};
@@ -19,6 +20,9 @@ use giftproof::model::text::Text;
 use giftproof::model::tlog_proof::TlogProof;
 use giftproof::model::trust::TrustFile;
 use giftproof::model::witness::AddCheckpoint;
+use giftproof::witness::WitnessFolder;
+
+use super::event;
 
 /// What lies between a map and the list that it describes, in one input.
 pub const MAP_END: &str = "\n---\n";
@@ -33,6 +37,8 @@ pub fn run(bytes: &[u8]) {
     settles(Policy::parse(bytes), |policy| Policy::parse(policy.as_bytes()));
     secret_key(bytes);
     event_file(bytes);
+    shipment_file(bytes);
+    witness_marker(bytes);
     let _ = Table::read(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     one_spelling(bytes, VerifierKey::parse(text));
@@ -97,6 +103,35 @@ fn event_file(bytes: &[u8]) {
         let _ = file.signed();
         file.write(&path, giftproof::bundle::Existing::Replace).unwrap();
         assert_eq!(EventFile::read(&path).ok(), Some(file));
+    }
+}
+
+/// As an event file; what it says is on its way is what its entries say.
+fn shipment_file(bytes: &[u8]) {
+    if !bytes.starts_with(b"{") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, written) = (folder.path().join("shipment.json"), folder.path().join("again.json"));
+    std::fs::write(&path, bytes).unwrap();
+    if let Ok(file) = ShipmentFile::read(&path) {
+        event::on_its_way(&file);
+        file.write_to(ShipmentFile::begin(&written).unwrap(), &written).unwrap();
+        let again = ShipmentFile::read(&written).unwrap();
+        assert_eq!((again.genesis, again.shipment), (file.genesis, file.shipment));
+        assert_eq!(again.entries, file.entries);
+    }
+}
+
+/// What says that a folder is a witness's, and of which key.
+fn witness_marker(bytes: &[u8]) {
+    if !bytes.starts_with(b"giftproof-witness/") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("giftproof-witness"), bytes).unwrap();
+    if let Ok(key) = WitnessFolder::vkey(folder.path()) {
+        assert_eq!(format!("giftproof-witness/v1\n{key}\n").as_bytes(), bytes);
     }
 }
 
