@@ -159,6 +159,16 @@ fn an_honest_log_is_clean_and_no_changed_one_is() {
     assert!(log::is_clean(&[19, 2, 0, 9, 1]), "nothing rests on the trust file's copy");
 }
 
+#[test]
+fn an_honest_bundle_is_whole_and_no_changed_one_is() {
+    assert!(bundle::is_whole(&[]));
+    for [high, low] in [0_u16, 40, 400, 4_000, 10_000].map(u16::to_be_bytes) {
+        for [what, with] in [[0, 0x80], [1, 7], [2, 0], [2, 200], [3, 0]] {
+            assert!(!bundle::is_whole(&[high, low, what, with]), "{high} {low} {what}");
+        }
+    }
+}
+
 /// The shipment of the fuzzed story, and all that was said before it was received.
 fn dispatched() -> ShipmentFile {
     let entries = log::STORY.entries();
