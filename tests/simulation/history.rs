@@ -48,7 +48,7 @@ struct Planned {
 
 /// How often things have happened.
 #[derive(Clone, Default)]
-pub struct Met([u64; 9]);
+pub struct Met([u64; 11]);
 
 const NEW: usize = 0;
 const AGAIN: usize = 1;
@@ -59,6 +59,8 @@ const STOPPED: usize = 5;
 const FULL: usize = 6;
 const CRASHED: usize = 7;
 const NOT_OPENED: usize = 8;
+const OLD_HEAD: usize = 9;
+const TORN_APART: usize = 10;
 
 impl Met {
     pub fn and(mut self, other: &Self) -> Self {
@@ -77,6 +79,8 @@ impl Met {
             "a full disk",
             "a crash",
             "an opening that failed",
+            "an old head that was found out",
+            "a broken promise that was found out",
         ];
         names.into_iter().zip(self.0)
     }
@@ -153,7 +157,71 @@ impl History {
             assert_clean(ledger);
             check_ledger(ledger);
         });
+        self.old_head();
+        self.broken_promise();
         self.met
+    }
+
+    /// The medium gives the head of before. With the files beside the log that is found out; without
+    /// them it is an older copy, and still the beginning of the log.
+    fn old_head(&mut self) {
+        self.writer.take().expect("it is open").close().unwrap();
+        self.store = self.store.reopen();
+        self.store.fail_read_at(0, ReadFault::StaleHead);
+        match self.try_open() {
+            // The newest commit has brought in another key.
+            Err(error) if error.code() == "ledger/wrong-operator-key" => {
+                assert!(self.operator.1 > 0, "{error}");
+            }
+            Err(error) => {
+                let found_out = ["ledger/rolled-back", "ledger/missing"];
+                assert!(found_out.contains(&error.code()), "{error}");
+                self.met.0[OLD_HEAD] += 1;
+            }
+            Ok(writer) => writer.with_ledger(|ledger| {
+                assert!(self.folder.is_none(), "an old head was not found out");
+                let known = &self.model.both.world.log.entries;
+                let size = ledger.checkpoint().checkpoint().size;
+                assert!(size < known.len() as u64);
+                for (index, entry) in (0..size).zip(known) {
+                    assert_eq!(ledger.entry(index).unwrap(), *entry);
+                }
+            }),
+        }
+        self.store = self.store.reopen();
+        self.writer = Some(self.try_open().unwrap());
+        self.follow(&[], 0);
+    }
+
+    /// The medium says that a commit has failed, and keeps its head without all that comes before:
+    /// the ledger opens whole, or it is told what is missing.
+    fn broken_promise(&mut self) {
+        let world = &self.model.both.world;
+        let later = self.clock.now().0.max(world.state.recorded_at.0) + 86_400_000;
+        self.clock.set(UnixMs(later));
+        let (steps, keep) = (self.rng.random_range(0..4), self.rng.random());
+        self.store.fail_at(steps, Fault::Reordered { keep });
+        // Something to commit, unless the newest entry is a seal.
+        let answer = self.writer().seal();
+        if let Err(refused) = &answer {
+            assert_eq!(refused.code(), "writer/stopped");
+        }
+        drop(self.writer.take());
+        self.store = self.store.reopen();
+        self.lose_files();
+        match self.try_open() {
+            Ok(writer) => {
+                self.writer = Some(writer);
+                self.follow(&[], usize::from(answer.is_ok_and(|accepted| !accepted.already)));
+            }
+            Err(error) => {
+                // In a missing object's place may be what an earlier commit left there half-done.
+                let damage = ["ledger/missing", "ledger/root", "ledger/damaged"];
+                assert!(damage.contains(&error.code()), "{error}");
+                assert!(answer.is_err(), "what was answered is lost");
+                self.met.0[TORN_APART] += 1;
+            }
+        }
     }
 
     fn writer(&self) -> &Writer {
