@@ -2,7 +2,7 @@
 //! log as it was seen, the state to go on from, the auditor's statement.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -73,7 +73,9 @@ impl FileArgs {
         let start = if about.is_file() { start_of(path)? } else { Vec::new() };
         if AuditState::is_state(&start) {
             let pinned = self.state_hash.ok_or_else(|| Failure::new("audit-state/unpinned"))?;
-            let read = shown(path, ctx).and_then(|file| AuditState::read(file, &pinned));
+            let line = Progress::begin(ctx, "read-state");
+            let progress = |done, all| line.at(done, all);
+            let read = File::open(path).and_then(|file| AuditState::read(file, &pinned, &progress));
             let state = read.map_err(|error| file_failed(path, &error))?.map_err(|error| {
                 Failure::new(error.code()).with("path", path.display()).or_say(error)
             })?;
@@ -188,42 +190,6 @@ fn start_of(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     read.map_err(|error| file_failed(path, &error))?;
     Ok(start)
-}
-
-/// Opens the state of an audit, and shows how much of it is read: it is hashed from end to end before
-/// anything is believed.
-fn shown(path: &Path, ctx: &Context) -> io::Result<Shown> {
-    let file = File::open(path)?;
-    let all = file.metadata()?.len();
-    Ok(Shown { file, read: 0, all, line: Some(Progress::begin(ctx, "read-state")) })
-}
-
-/// A file that is read once from end to end, with a line until then.
-struct Shown {
-    file: File,
-    read: u64,
-    all: u64,
-    line: Option<Progress>,
-}
-
-impl Read for Shown {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let len = self.file.read(into)?;
-        if let Some(line) = &self.line {
-            self.read += len as u64;
-            line.at(self.read.min(self.all), self.all);
-        }
-        if self.read >= self.all {
-            self.line = None;
-        }
-        Ok(len)
-    }
-}
-
-impl Seek for Shown {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
-    }
 }
 
 /// Writes the state for the next audit, as it goes along; the file appears whole or not at all.

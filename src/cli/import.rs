@@ -224,8 +224,9 @@ fn write(args: &Args, ctx: &Context, plan: &Plan) -> Result<(Option<(u64, u64)>,
     }
     let line = Progress::begin(ctx, "record");
     let mut indexes = Vec::with_capacity(count);
-    for events in events.chunks(RECORDED_AT_ONCE) {
-        for answer in writer.submit_many(events.to_vec()) {
+    let mut events = events.into_iter();
+    while events.len() > 0 {
+        for answer in writer.submit_many(events.by_ref().take(RECORDED_AT_ONCE).collect()) {
             indexes.push(answer?.index);
         }
         line.at(indexes.len() as u64, count as u64);

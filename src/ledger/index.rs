@@ -89,6 +89,24 @@ enum Moment {
     Quiet,
 }
 
+impl Moment {
+    /// How many bytes of parts are put up with, after a base of so many.
+    fn parts_len_max(self, base_len: u64) -> u64 {
+        PUT_UP_WITH.max(match self {
+            Self::Busy => base_len,
+            Self::Quiet => base_len / 3,
+        })
+    }
+
+    /// How many of so many bytes of values may be of no use.
+    fn garbage_max(self, len: u64) -> u64 {
+        PUT_UP_WITH.max(match self {
+            Self::Busy => len / 4 * 3,
+            Self::Quiet => len / 8,
+        })
+    }
+}
+
 /// What is left to be done of saving while the state goes on.
 type Rest = Box<dyn FnOnce() -> io::Result<Saved> + Send>;
 
@@ -104,11 +122,7 @@ struct Written {
 impl Written {
     /// Whether it is time for a new base.
     fn is_full(&self, moment: Moment) -> bool {
-        let most = match moment {
-            Moment::Busy => self.base_len,
-            Moment::Quiet => self.base_len / 3,
-        };
-        self.parts_len >= PUT_UP_WITH.max(most)
+        self.parts_len >= moment.parts_len_max(self.base_len)
     }
 }
 
@@ -250,11 +264,7 @@ impl Index {
     /// Whether it is time to move the values together.
     fn is_wasteful(&self, moment: Moment) -> bool {
         let Extent { len, garbage, .. } = self.values.extent();
-        let most = match moment {
-            Moment::Busy => len / 4 * 3,
-            Moment::Quiet => len / 8,
-        };
-        garbage > most.max(PUT_UP_WITH)
+        garbage > moment.garbage_max(len)
     }
 
     /// Does of a part or a base what the state must wait for.

@@ -92,8 +92,9 @@ struct From<F> {
 }
 
 impl<F: Read + Seek> Blocks<F> {
-    /// Reads and hashes the first `len` bytes, in pieces of 4 MiB.
-    pub(super) fn hash(mut file: F, len: u64) -> io::Result<Self> {
+    /// Reads and hashes the first `len` bytes, in pieces of 4 MiB; `progress` is told after each how
+    /// many bytes are done, and how many there are.
+    pub(super) fn hash(mut file: F, len: u64, progress: &dyn Fn(u64, u64)) -> io::Result<Self> {
         file.rewind()?;
         let (mut hashes, mut chunk) = (Vec::new(), Vec::new());
         let mut left = len;
@@ -110,6 +111,7 @@ impl<F: Read + Seek> Blocks<F> {
                     .par_chunks(BLOCK)
                     .map(|block| -> [u8; HASH_LEN] { Sha256::digest(block).into() }),
             );
+            progress(len - left, len);
         }
         let from = Mutex::new(From { file, number: None, block: Vec::new() });
         Ok(Self { from, hashes, len })
@@ -256,12 +258,12 @@ mod tests {
             let hashes: Vec<_> = bytes.chunks(BLOCK).map(Sha256::digest).collect();
             let expected: [u8; 32] = Sha256::digest(hashes.concat()).into();
             assert_eq!(hash, Digest32::from_bytes(expected));
-            let blocks = Blocks::hash(Cursor::new(&bytes), len as u64).unwrap();
+            let blocks = Blocks::hash(Cursor::new(&bytes), len as u64, &|_, _| {}).unwrap();
             assert_eq!(blocks.root(), hash);
             let mut read = Vec::new();
             blocks.reader(0).read_to_end(&mut read).unwrap();
             assert_eq!(read, bytes);
-            assert!(Blocks::hash(Cursor::new(&bytes), len as u64 + 1).is_err());
+            assert!(Blocks::hash(Cursor::new(&bytes), len as u64 + 1, &|_, _| {}).is_err());
         }
     }
 
@@ -279,7 +281,7 @@ mod tests {
         let path = folder.path().join("file");
         std::fs::write(&path, &file).unwrap();
         let open = std::fs::File::open(&path).unwrap();
-        let blocks = Arc::new(Blocks::hash(open, file.len() as u64).unwrap());
+        let blocks = Arc::new(Blocks::hash(open, file.len() as u64, &|_, _| {}).unwrap());
         let mut shelf = OnBlocks::new(Arc::clone(&blocks));
         let new = shelf.put(b"new").unwrap();
         let other = shelf.put(b"other").unwrap();

@@ -207,18 +207,19 @@ impl AuditState {
     /// # Errors
     /// [`AuditStateError`], the first that applies, in the order of its variants.
     pub fn open(bytes: &[u8], pinned: &Digest32) -> Result<Self, AuditStateError> {
-        let read = Self::read(io::Cursor::new(bytes.to_vec()), pinned);
+        let read = Self::read(io::Cursor::new(bytes.to_vec()), pinned, &|_, _| {});
         read.unwrap_or(Err(AuditStateError::Malformed))
     }
 
     /// As [`Self::open`], from a file, which stays open: gifts and shipments are read from it when
-    /// they are asked for.
+    /// they are asked for. `progress` is told how many bytes are hashed, and how many there are.
     ///
     /// # Errors
     /// That of reading.
     pub fn read(
         mut from: impl Read + Seek + Send + 'static,
         pinned: &Digest32,
+        progress: &dyn Fn(u64, u64),
     ) -> io::Result<Result<Self, AuditStateError>> {
         let len = from.seek(SeekFrom::End(0))?;
         from.rewind()?;
@@ -236,7 +237,7 @@ impl AuditState {
         from.seek(SeekFrom::Start(len))?;
         let stated = Digest32::from_bytes(array(&mut from)?);
         // Nothing is believed before its hash is known.
-        let blocks = Blocks::hash(from, len)?;
+        let blocks = Blocks::hash(from, len, progress)?;
         if blocks.root() != stated {
             return Ok(Err(AuditStateError::Hash));
         }

@@ -9,7 +9,7 @@ use giftproof::ledger::Ledger;
 use giftproof::writer::Writer;
 
 use super::assert_clean;
-use super::kill::{FOLDER, Said, say};
+use super::kill::{FOLDER, Said, say, submit_aloud};
 use crate::ledger::{Author, check_ledger, clock, folder_with};
 use crate::util::{copy_folder, secret};
 
@@ -33,13 +33,8 @@ fn child() {
                 let author = Author::of(writer);
                 for number in 0..20_000 {
                     let event = author.donation(1 + thread * 1_000_000 + number);
-                    let hash = event.frame.hash(&writer.genesis());
-                    say(format!("try {hash}\n"));
-                    match writer.submit(event) {
-                        Ok(accepted) => say(format!("ack {hash} {}\n", accepted.index)),
-                        Err(refused) => {
-                            return say(format!("refused {}\n", refused.code()));
-                        }
+                    if let Err(refused) = submit_aloud(writer, event) {
+                        return say(format!("refused {}\n", refused.code()));
                     }
                 }
             });

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use giftproof::ledger::Ledger;
+use giftproof::model::entry::SignedEvent;
 use giftproof::model::hash::EventHash;
-use giftproof::writer::Writer;
+use giftproof::writer::{Refused, Writer};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -54,15 +55,21 @@ fn child() {
                 for number in 0..count {
                     // Another quantity in every run: a new event, whatever came before.
                     let event = author.donation(1 + (run * 100 + thread) * 1_000_000 + number);
-                    let hash = event.frame.hash(&writer.genesis());
-                    say(format!("try {hash}\n"));
-                    let index = writer.submit(event).unwrap().index;
-                    say(format!("ack {hash} {index}\n"));
+                    submit_aloud(writer, event).unwrap();
                 }
             });
         }
     });
     writer.close().unwrap();
+}
+
+/// Submits an event; says before that it is tried, and after it which index was answered.
+pub fn submit_aloud(writer: &Writer, event: SignedEvent) -> Result<(), Refused> {
+    let hash = event.frame.hash(&writer.genesis());
+    say(format!("try {hash}\n"));
+    let index = writer.submit(event)?.index;
+    say(format!("ack {hash} {index}\n"));
+    Ok(())
 }
 
 /// Makes the folder that [`child`] writes to.

@@ -1,6 +1,6 @@
 //! Binary files: proofs, fraud proofs, lodged notes, paths in seals' tables, what is kept to spare
-//! deriving it again, and what a store writes. Each input is tried as every format; a file that proves something
-//! proves what the keys' owners signed, which no input can change.
+//! deriving it again, and what a store writes. Each input is tried as every format; a file that
+//! proves something proves what the keys' owners signed, which no input can change.
 
 use std::collections::BTreeSet;
 use std::path::Path;
